@@ -1,0 +1,63 @@
+/* tests/test.h: tests list themselves.
+ *
+ *     TEST(png_rejects_truncated_idat)
+ *     {
+ *         assert_int_equal(gen_png_read(...), GEN_BAD_FILE);   // cmocka's assertions
+ *     }
+ *
+ * `gen-test` runs all, `gen-test test_png` those of one file, `gen-test png_rejects` those whose name starts so; `gen-test --list` names them.
+ * The program returns 1 on failure, 77 when every test that ran was skipped, else 0.
+ */
+#ifndef GEN_TESTS_TEST_H
+#define GEN_TESTS_TEST_H
+
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+
+#include <cmocka.h>
+
+#include "core/gen.h"
+
+typedef struct test_case {
+    const char *file, *name;
+    void (*run)(void **state);
+    struct test_case *next;
+} test_case;
+
+void test_register(test_case *test);
+void test_count_skip(void);
+
+#define TEST(test_name)                                                                                                \
+    static void test_name(void **);                                                                                     \
+    static test_case test_name##_case = { __FILE__, #test_name, test_name, NULL };                                     \
+    __attribute__((constructor)) static void test_name##_register(void)                                                \
+    {                                                                                                                  \
+        test_register(&test_name##_case);                                                                              \
+    }                                                                                                                  \
+    static void test_name(void **state __attribute__((unused)))
+
+/* Reports the running test as skipped, with the reason, and leaves it. */
+#define TEST_SKIP(reason)                                                                                              \
+    do {                                                                                                               \
+        test_count_skip();                                                                                             \
+        printf("[  SKIPPED ] %s: %s\n", __func__, reason);                                                             \
+        skip();                                                                                                        \
+    } while (0)
+
+/* A call that must succeed; prints the error's text when it does not. */
+#define TEST_OK(call)                                                                                                  \
+    do {                                                                                                               \
+        gen_status ok_status_ = (call);                                                                                \
+        if (ok_status_ != GEN_OK) fail_msg("%s: %s (%s)", #call, err.text, gen_status_text(ok_status_));               \
+    } while (0)
+
+/* Path of a file below ../shared (or $GEN_SHARED), or NULL when it is absent: then skip. */
+const char *test_shared(const char *relative);
+/* Path of a file in the source tree; a new empty folder that is removed at exit. Static buffers, valid until the 8th next call. */
+const char *test_source(const char *relative);
+const char *test_folder(void);
+
+#endif
