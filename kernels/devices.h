@@ -1,0 +1,25 @@
+/* kernels/devices.h: the devices, as rows; open by name.
+ *
+ *     gen_device *device;
+ *     GEN_TRY(gen_device_open("cpu", 2, &device, err));
+ *     device->ops->close(device);
+ */
+#ifndef GEN_KERNELS_DEVICES_H
+#define GEN_KERNELS_DEVICES_H
+
+#include "core/device.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* name: "auto", "cpu", "cpu64" (double-precision reference, for gradient checks), "cuda[:n]". threads: 0 = all cores. */
+gen_status gen_device_open(const char *name, int32_t threads, gen_device **device, gen_error *err);
+
+/* A line for each device of this machine, or why it is not there; in buffer, lines end in '\n'. */
+void gen_devices_describe(char *buffer, size_t bytes);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
