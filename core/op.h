@@ -109,7 +109,8 @@ typedef struct gen_run_state {
     uint64_t first_sample; /* index of the batch's sample 0 in the whole run */
 } gen_run_state;
 
-/* One step of a plan: everything a kernel may know. In-place calls have out[0].data == in[i].data for elementwise ops and chains only. */
+/* One step of a plan: everything a kernel may know. Elementwise ops and chains may run in place: any out[k].data may equal the data of any one input
+ * of the full shape (never of a broadcast one), so a chain must not store a block of that output before its last read of the same block of that input. */
 typedef struct gen_call {
     gen_op op;
     int32_t n_in, n_out;

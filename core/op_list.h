@@ -61,7 +61,7 @@ OP(SUM_POOL_T,  sum_pool_t,   1, pool_t,     sum_pool_t,  0,                    
 OP(MAX_PICK,    max_pick,     2, pool,       max_pick,    0,                    F32, "y = v at the first place of the window where x is largest; v = x: max pooling")
 OP(MAX_PICK_T,  max_pick_t,   2, max_pick_t, max_pick_t,  0,                    F32, "adjoint of max_pick in v")
 OP(RESIZE,      resize,       1, resize,     resize,      0,                    F32, "bilinear, half-pixel centres (align_corners = false)")
-OP(RESIZE_T,    resize_t,     1, fixed_like, resize_t,    0,                    F32, "adjoint of resize")
+OP(RESIZE_T,    resize_t,     1, resize,     resize_t,    0,                    F32, "adjoint of resize")
 
 /* reductions over a set of axes, which stay with size 1 */
 OP(SUM,         sum,          1, reduce,     sum,         0,                    F32, "y = sum of x over the axes")
@@ -76,7 +76,7 @@ OP(NORM_DX,     norm_dx,      4, norm_dx,    norm_dx,     0,                    
 OP(NORM_DP,     norm_dp,      3, norm_dp,    norm_dp,     0,                    F32, "y[0,c] = sum dy (x - mean) rstd, y[1,c] = sum dy; in: x stats dy")
 
 /* movement */
-OP(RESHAPE,     reshape,      1, fixed_like, reshape,     OP_VIEW,              F32, "the same numbers in another shape")
+OP(RESHAPE,     reshape,      1, reshape,    reshape,     OP_VIEW,              F32, "the same numbers in another shape")
 OP(TRANSPOSE,   transpose,    1, transpose,  transpose,   0,                    F32, "y's axis i is x's axis perm[i]")
 OP(BROADCAST,   broadcast,    1, expand,     broadcast,   0,                    F32, "axes of size 1 repeated to a shape")
 OP(SLICE,       slice,        1, slice,      slice,       0,                    F32, "y[i] = x[start + i step] on each axis; step may be negative")
