@@ -1,0 +1,202 @@
+/* Memory of a plan: when each value is alive, which values share a buffer (views, in-place results), and offsets in one slab such that buffers alive at
+ * the same step never overlap. Offsets by greedy best fit, the largest buffer first. */
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/plan_parts.h"
+
+enum { ALIGN_ELEMENTS = 16 }; /* 64 bytes of floats */
+
+typedef struct buffer {
+    int64_t count, offset;
+    int32_t first, last; /* steps, both included */
+    bool used;
+} buffer;
+
+typedef struct memory {
+    plan_build *b;
+    gen_plan *plan;
+    buffer *buffers;  /* one for each base node that lives in the slab, by node id */
+    int32_t *buffer_of; /* [n]: node id of the buffer that holds the node's numbers; -1: none */
+} memory;
+
+static int32_t buffer_of(const memory *m, int32_t id)
+{
+    return m->buffer_of[gen_node_view_base(gen_graph_node(m->b->g, id))->id];
+}
+
+static int64_t round_up(int64_t count)
+{
+    return (count + ALIGN_ELEMENTS - 1) / ALIGN_ELEMENTS * ALIGN_ELEMENTS;
+}
+
+static void start_buffer(memory *m, int32_t id, int32_t first)
+{
+    m->buffer_of[id] = id;
+    m->buffers[id] = (buffer){ .count = round_up(gen_shape_count(&gen_graph_node(m->b->g, id)->shape)), .first = first, .last = first, .used = true };
+}
+
+static void touch(memory *m, int32_t id, int32_t step)
+{
+    int32_t at = id < 0 ? -1 : buffer_of(m, id);
+    if (at >= 0 && m->buffers[at].last < step) m->buffers[at].last = step;
+}
+
+static void touch_inputs(memory *m, const gen_plan_step *step, int32_t s)
+{
+    for (int32_t i = 0; i < step->n_in; i++) touch(m, step->in[i], s);
+    touch(m, step->bias, s);
+    touch(m, step->residual, s);
+}
+
+/* First pass: one buffer for each result and fed input; last uses. */
+static void find_lifetimes(memory *m)
+{
+    gen_plan *plan = m->plan;
+    for (int32_t id = 0; id < m->b->n; id++) {
+        m->buffer_of[id] = -1;
+        if (!m->b->needed[id] || gen_graph_node(m->b->g, id)->op != GEN_OP_INPUT) continue;
+        start_buffer(m, id, -1);
+        m->buffers[id].last = plan->n_steps; /* what was fed stays, so a run can be repeated */
+    }
+    for (int32_t s = 0; s < plan->n_steps; s++) {
+        const gen_plan_step *step = &plan->steps[s];
+        for (int32_t o = 0; o < step->n_out; o++)
+            if (plan->values[step->out[o]].place == GEN_PLACE_NONE) start_buffer(m, step->out[o], s);
+        touch_inputs(m, step, s);
+    }
+    for (int32_t i = 0; i < plan->n_outputs; i++) touch(m, plan->outputs[i], plan->n_steps);
+}
+
+static bool is_elementwise_step(const gen_plan_step *step)
+{
+    return step->op == GEN_OP_CHAIN || (gen_op_get(step->op)->flags & OP_ELEMENTWISE);
+}
+
+/* Second pass: the result of an elementwise step takes over the buffer of an input that dies there and has as many elements. */
+static void share_in_place(memory *m)
+{
+    gen_plan *plan = m->plan;
+    for (int32_t s = 0; s < plan->n_steps; s++) {
+        const gen_plan_step *step = &plan->steps[s];
+        if (!is_elementwise_step(step)) continue;
+        for (int32_t o = 0; o < step->n_out; o++) {
+            int32_t out = step->out[o];
+            if (m->buffer_of[out] != out) continue;
+            const gen_shape *shape = &gen_graph_node(m->b->g, out)->shape;
+            for (int32_t i = 0; i < step->n_in; i++) {
+                const gen_node *in = gen_graph_node(m->b->g, step->in[i]);
+                int32_t at = buffer_of(m, in->id);
+                bool dies = at >= 0 && m->buffers[at].last == s && m->buffers[at].first < s;
+                if (!dies || !plan_is_full(in, shape) || m->buffers[at].count != m->buffers[out].count) continue;
+                m->buffers[at].last = m->buffers[out].last;
+                m->buffers[out].used = false;
+                for (int32_t id = out; id < m->b->n; id++)
+                    if (m->buffer_of[id] == out) m->buffer_of[id] = at;
+                break;
+            }
+        }
+    }
+}
+
+/* ---- offsets ----------------------------------------------------------------------------------------------------------- */
+
+typedef struct slot {
+    int64_t count;
+    int32_t id;
+} slot;
+
+static int larger_first(const void *x, const void *y)
+{
+    const slot *a = x, *b = y;
+    if (a->count != b->count) return a->count < b->count ? 1 : -1;
+    return a->id < b->id ? -1 : a->id > b->id;
+}
+
+static bool together(const buffer *a, const buffer *b)
+{
+    return a->first <= b->last && b->first <= a->last;
+}
+
+/* The smallest gap between placed buffers (sorted by offset) that are alive together with x; after the last one if no gap fits. */
+static int64_t find_offset(const memory *m, const int32_t *placed, int32_t n, const buffer *x)
+{
+    int64_t end = 0, best = -1, best_gap = INT64_MAX;
+    for (int32_t i = 0; i < n; i++) {
+        const buffer *p = &m->buffers[placed[i]];
+        if (!together(p, x)) continue;
+        int64_t gap = p->offset - end;
+        if (gap >= x->count && gap < best_gap) {
+            best = end;
+            best_gap = gap;
+        }
+        if (p->offset + p->count > end) end = p->offset + p->count;
+    }
+    return best >= 0 ? best : end;
+}
+
+static gen_status give_offsets(memory *m)
+{
+    plan_build *b = m->b;
+    slot *order = gen_arena_alloc(b->work, (size_t)b->n * sizeof *order);
+    int32_t *placed = gen_arena_alloc(b->work, (size_t)b->n * sizeof *placed), n = 0;
+    if (!order || !placed) return gen_fail(b->err, GEN_NO_MEMORY, "no memory for the plan");
+    for (int32_t id = 0; id < b->n; id++)
+        if (m->buffers[id].used) order[n++] = (slot){ m->buffers[id].count, id };
+    qsort(order, (size_t)n, sizeof *order, larger_first);
+    for (int32_t i = 0; i < n; i++) {
+        buffer *x = &m->buffers[order[i].id];
+        x->offset = find_offset(m, placed, i, x);
+        int32_t k = i; /* insert, sorted by offset */
+        for (; k > 0 && m->buffers[placed[k - 1]].offset > x->offset; k--) placed[k] = placed[k - 1];
+        placed[k] = order[i].id;
+        if (x->offset + x->count > m->plan->slab_count) m->plan->slab_count = x->offset + x->count;
+    }
+    return GEN_OK;
+}
+
+static gen_status measure_live(memory *m)
+{
+    int64_t *live = gen_arena_alloc(m->b->work, (size_t)(m->plan->n_steps + 3) * sizeof *live), now = 0;
+    if (!live) return gen_fail(m->b->err, GEN_NO_MEMORY, "no memory for the plan");
+    for (int32_t id = 0; id < m->b->n; id++) {
+        const buffer *x = &m->buffers[id];
+        if (!x->used) continue;
+        live[x->first + 1] += x->count;
+        live[x->last + 2] -= x->count;
+    }
+    for (int32_t s = 0; s < m->plan->n_steps + 2; s++) {
+        now += live[s];
+        if (now > m->plan->live_count) m->plan->live_count = now;
+    }
+    return GEN_OK;
+}
+
+static void write_values(memory *m)
+{
+    for (int32_t id = 0; id < m->b->n; id++) {
+        if (!m->b->needed[id]) continue;
+        const gen_node *base = gen_node_view_base(gen_graph_node(m->b->g, id));
+        gen_value *v = &m->plan->values[id];
+        int32_t at = m->buffer_of[base->id];
+        if (v->place != GEN_PLACE_NONE) continue;
+        if (base->op == GEN_OP_PARAM) *v = (gen_value){ .place = GEN_PLACE_PARAM, .param = base->id, .buffer = -1 };
+        else if (base->op == GEN_OP_CONST) *v = (gen_value){ .place = GEN_PLACE_CONST, .buffer = -1 };
+        else if (at >= 0) *v = (gen_value){ .place = GEN_PLACE_SLAB, .offset = m->buffers[at].offset, .buffer = at, .first = m->buffers[at].first, .last = m->buffers[at].last };
+        else if (m->plan->values[base->id].place == GEN_PLACE_PARAM) *v = m->plan->values[base->id]; /* a view of a value written in place */
+    }
+}
+
+gen_status plan_place_values(plan_build *b)
+{
+    memory m = { .b = b, .plan = b->plan };
+    m.buffers = gen_arena_alloc(b->work, (size_t)b->n * sizeof *m.buffers);
+    m.buffer_of = gen_arena_alloc(b->work, (size_t)b->n * sizeof *m.buffer_of);
+    if (!m.buffers || !m.buffer_of) return gen_fail(b->err, GEN_NO_MEMORY, "no memory for the plan");
+    find_lifetimes(&m);
+    share_in_place(&m);
+    GEN_TRY(give_offsets(&m));
+    GEN_TRY(measure_live(&m));
+    write_values(&m);
+    return GEN_OK;
+}
