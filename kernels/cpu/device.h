@@ -1,0 +1,17 @@
+/* kernels/cpu/device.h: the processor as a device.
+ *
+ *     gen_device *device;
+ *     GEN_TRY(cpu_device_open(false, 2, &device, err));
+ */
+#ifndef GEN_KERNELS_CPU_DEVICE_H
+#define GEN_KERNELS_CPU_DEVICE_H
+
+#include "core/device.h"
+
+/* ref64: every number is a double and every kernel the double-precision reference. threads: 0 = all cores. */
+gen_status cpu_device_open(bool ref64, int32_t threads, gen_device **device, gen_error *err);
+
+/* "AMD EPYC 9355P, avx512, 2 cores" */
+void cpu_describe(char *buffer, size_t bytes);
+
+#endif

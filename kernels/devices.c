@@ -1,0 +1,156 @@
+/* The devices, as rows. The GPU's is a plugin, opened when somebody asks for it: gen itself needs no CUDA. */
+#define _GNU_SOURCE /* dladdr: where this library lies */
+#include "kernels/devices.h"
+
+#include <dlfcn.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "kernels/cpu/device.h"
+
+enum { PATH_BYTES = 1024, MAX_GPUS = 64 };
+
+typedef struct device_row {
+    const char *name;
+    gen_status (*open)(int32_t index, int32_t threads, gen_device **device, gen_error *err);
+    void (*describe)(char *buffer, size_t bytes); /* NULL: not shown */
+} device_row;
+
+/* ---- cpu ---- */
+
+static gen_status open_cpu(int32_t index, int32_t threads, gen_device **device, gen_error *err)
+{
+    if (index > 0) return gen_fail(err, GEN_NO_DEVICE, "there is one cpu device: 'cpu'");
+    return cpu_device_open(false, threads, device, err);
+}
+
+static gen_status open_cpu64(int32_t index, int32_t threads, gen_device **device, gen_error *err)
+{
+    if (index > 0) return gen_fail(err, GEN_NO_DEVICE, "there is one cpu64 device: 'cpu64'");
+    return cpu_device_open(true, threads, device, err);
+}
+
+/* ---- cuda: libgen_cuda.so exports gen_cuda_open ---- */
+
+static const char plugin_file[] = "libgen_cuda.so";
+typedef gen_status (*cuda_open_fn)(int32_t index, gen_device **device, gen_error *err);
+
+/* Cuts the file name off a path; "" when it has no folder. */
+static void cut_to_folder(char *path)
+{
+    char *slash = strrchr(path, '/');
+    path[slash ? slash - path : 0] = 0;
+}
+
+static void executable_folder(char *folder)
+{
+    ssize_t n = readlink("/proc/self/exe", folder, PATH_BYTES - 1);
+    folder[n > 0 ? n : 0] = 0;
+    cut_to_folder(folder);
+}
+
+static void library_folder(char *folder)
+{
+    static const char here; /* lies in the library, or in the executable that it is linked into */
+    Dl_info info;
+    folder[0] = 0;
+    if (dladdr(&here, &info) && info.dli_fname) snprintf(folder, PATH_BYTES, "%s", info.dli_fname);
+    cut_to_folder(folder);
+}
+
+static bool plugin_in(const char *folder, const char *below, char *path)
+{
+    int n = snprintf(path, PATH_BYTES, "%s%s/%s", folder, below, plugin_file);
+    return *folder && n < PATH_BYTES && !access(path, R_OK);
+}
+
+/* $GEN_PLUGINS, then the folders of executable and library, then their lib/gen after an installation. */
+static bool find_plugin(char *path)
+{
+    char exe[PATH_BYTES], library[PATH_BYTES];
+    const char *named = getenv("GEN_PLUGINS");
+    if (named && plugin_in(named, "", path)) return true;
+    executable_folder(exe);
+    library_folder(library);
+    return plugin_in(exe, "", path) || plugin_in(library, "", path) || plugin_in(exe, "/../lib/gen", path) ||
+           plugin_in(library, "/gen", path);
+}
+
+static gen_status open_cuda(int32_t index, int32_t threads, gen_device **device, gen_error *err)
+{
+    (void)threads;
+    char path[PATH_BYTES];
+    if (!find_plugin(path))
+        return gen_fail(
+            err, GEN_NO_DEVICE,
+            "no GPU support: %s is neither in $GEN_PLUGINS nor beside the program; build it with the 'cuda' preset",
+            plugin_file);
+    void *plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* stays open: its devices live in it */
+    if (!plugin) return gen_fail(err, GEN_NO_DEVICE, "%s does not load: %s", plugin_file, dlerror());
+    cuda_open_fn open_device;
+    *(void **)&open_device = dlsym(plugin, "gen_cuda_open"); /* the cast that POSIX prescribes */
+    if (!open_device) return gen_fail(err, GEN_NO_DEVICE, "%s has no gen_cuda_open: it is not of this version", path);
+    return open_device(index, device, err);
+}
+
+static void describe_cuda(char *buffer, size_t bytes)
+{
+    gen_error err = { 0 };
+    gen_device *device = NULL;
+    if (open_cuda(0, 1, &device, &err)) {
+        snprintf(buffer, bytes, "not here: %s", err.text);
+        return;
+    }
+    snprintf(buffer, bytes, "%s", device->name);
+    device->ops->close(device);
+}
+
+/* ---- by name ---- */
+
+static const device_row rows[] = {
+    { "cpu", open_cpu, cpu_describe },
+    { "cpu64", open_cpu64, NULL },
+    { "cuda", open_cuda, describe_cuda },
+};
+enum { N_ROWS = sizeof rows / sizeof *rows };
+
+/* Splits "cuda:1"; -1 when what follows the colon is no number. */
+static int32_t index_of(const char *name, size_t *length)
+{
+    *length = strcspn(name, ":");
+    if (!name[*length]) return 0;
+    char *end;
+    long index = strtol(name + *length + 1, &end, 10);
+    bool digit = name[*length + 1] >= '0' && name[*length + 1] <= '9';
+    return digit && !*end && index < MAX_GPUS ? (int32_t)index : -1;
+}
+
+static gen_status open_auto(int32_t threads, gen_device **device, gen_error *err)
+{
+    return open_cuda(0, threads, device, NULL) ? open_cpu(0, threads, device, err) : GEN_OK;
+}
+
+gen_status gen_device_open(const char *name, int32_t threads, gen_device **device, gen_error *err)
+{
+    if (!strcmp(name, "auto")) return open_auto(threads, device, err);
+    size_t length;
+    int32_t index = index_of(name, &length);
+    for (int i = 0; i < N_ROWS && index >= 0; i++)
+        if (strlen(rows[i].name) == length && !strncmp(rows[i].name, name, length))
+            return rows[i].open(index, threads, device, err);
+    return gen_fail(err, GEN_BAD_OPTION, "no device is called '%s'; expected auto, cpu, cpu64 or cuda[:n]", name);
+}
+
+void gen_devices_describe(char *buffer, size_t bytes)
+{
+    size_t used = 0;
+    if (bytes) buffer[0] = 0;
+    for (int i = 0; i < N_ROWS && used < bytes; i++) {
+        char text[512];
+        if (!rows[i].describe) continue;
+        rows[i].describe(text, sizeof text);
+        used += (size_t)snprintf(buffer + used, bytes - used, "%-5s %s\n", rows[i].name, text);
+    }
+}
