@@ -140,8 +140,7 @@ const char *gen_option_get(const gen_option *row, const void *options, char *buf
     return buffer;
 }
 
-/* ---- the nearest word -----------------------------------------------------------------------------------------------
- */
+/* ---- the nearest word ---- */
 enum { LONGEST_WORD = 63 };
 
 static size_t min2(size_t a, size_t b)
