@@ -28,6 +28,10 @@ static const struct { gen_op op; const cpu_kernel *kernel; } kernels[] = {
 #undef CPU_VEC
 };
 
+#define OP(id, name, n_in, infer, grad, flags, dtype, computes) extern const cpu_kernel cpu_ref_##name;
+#include "core/op_list.h"
+#undef OP
+
 static double seconds = 0.2;
 static int n_threads = 2, n_words, failures;
 static char **words;
@@ -146,7 +150,7 @@ static double run_case(const char *name, const gen_call *c, const double *want, 
         if (kernels[i].op != c->op || !wanted(text) || (k->fits && !k->fits(c))) continue;
         bound b;
         bind(k, c, &b);
-        double worst = 0, size = 0;
+        double worst = 0, size = 0, relative = 0;
         for (int o = 0; o < c->n_out; o++) {
             int64_t n = gen_shape_count(&c->out[o].shape);
             memset(c->out[o].data, 0xff, sizeof(float) * (size_t)n);
@@ -159,6 +163,7 @@ static double run_case(const char *name, const gen_call *c, const double *want, 
             if (isnan(y[j]) && isnan(want[j])) continue;
             if (y[j] == want[j]) d = 0; /* infinities */
             if (!(fabs(d) < 1e300)) d = 1e30;
+            if (fabs(want[j]) > 1e-37 && fabs(d / want[j]) > relative) relative = fabs(d / want[j]);
             worst += d * d, size += isinf(want[j]) ? 0 : want[j] * want[j];
         }
         float *copy = memory(sizeof(float) * (size_t)n);
@@ -179,13 +184,42 @@ static double run_case(const char *name, const gen_call *c, const double *want, 
         double error = sqrt(worst / (size > 0 ? size : 1));
         bool bad = !(error <= tolerance) || !same;
         failures += bad;
-        printf("%s%-60s %9.4f ms %7.1f GF/s %6.1f GB/s  error %.1e%s\n", bad ? "BAD " : "", text, best * 1e3, flops / best * 1e-9, bytes / best * 1e-9, error,
+        printf("%s%-60s %9.4f ms %7.1f GF/s %6.1f GB/s  error %.1e (%.0e each)%s\n", bad ? "BAD " : "", text, best * 1e3, flops / best * 1e-9, bytes / best * 1e-9, error, relative,
                same ? "" : "  DIFFERS BETWEEN RUNS");
         if (best < best_of_all) best_of_all = best;
         free(copy);
         unbind(&b);
     }
     return best_of_all;
+}
+
+/* The same call through the reference kernel (float, sums in double) as the yardstick. */
+static double run_against_ref(const char *name, const gen_call *c, double flops, double tolerance)
+{
+    static const cpu_kernel *const refs[] = {
+#define OP(id, op_name, n_in, infer, grad, flags, dtype, computes) [GEN_OP_##id] = (flags) & (OP_SOURCE | OP_VIEW) ? NULL : &cpu_ref_##op_name,
+#include "core/op_list.h"
+#undef OP
+    };
+    bool any = false;
+    for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
+        char text[300];
+        snprintf(text, sizeof text, "%s [%s]", name, kernels[i].kernel->name);
+        any |= kernels[i].op == c->op && wanted(text) && (!kernels[i].kernel->fits || kernels[i].kernel->fits(c));
+    }
+    if (!any) return 0;
+    int64_t n = gen_shape_count(&c->out[0].shape);
+    double bytes = 4.0 * (double)n * c->n_out;
+    for (int i = 0; i < c->n_in; i++) bytes += 4.0 * (double)gen_shape_count(&c->in[i].shape);
+    bound b;
+    bind(refs[c->op], c, &b);
+    run_bound(refs[c->op], c, &b);
+    unbind(&b);
+    double *want = memory(sizeof(double) * (size_t)n);
+    for (int64_t i = 0; i < n; i++) want[i] = (double)((float *)c->out[0].data)[i];
+    double best = run_case(name, c, want, flops, bytes, tolerance);
+    free(want);
+    return best;
 }
 
 #include "tests/bench_conv.h"

@@ -1,0 +1,235 @@
+/* kernels/cpu/vec/matmul.c: products of matrices, y[b,m,n] = act(sum_k a[b,m,k] b[b,k,n] + bias[n] + residual), either operand transposed.
+ *
+ *   phase 0  packs both operands into shared memory: b as [panel][K][TILE_COLS], columns past N zero; a as [tile][ceil(K/16)][rows][16], rows past M
+ *            zero (any numbers would do: their results are not stored)
+ *   phase 1  a part takes a range of row tiles and a range of panels of one matrix
+ *
+ * The tile's height is the one of TILE_ROWS, …, 1 that wastes least: 32 rows are 4 tiles of 8 rather than 3 of 14.
+ * Few columns (N <= NARROW): b is packed as columns, [n][K], and each row of a is walked once for all of them; a is not packed.
+ */
+#include "kernels/cpu/kernel.h"
+#include "kernels/cpu/vec/epilogue.h"
+
+enum {
+    WANTED_PARTS = 32,
+    BLOCK_BYTES = 384 * 1024, /* packed row tiles of a part */
+    NARROW = 4,
+};
+
+typedef struct plan {
+    int64_t batch, m, n, k, a_step, b_step; /* steps between matrices; 0: the same for all */
+    int64_t a_row, a_col, b_row, b_col;     /* strides of a[m,k], b[k,n] */
+    int32_t rows, tiles, panels;
+    int32_t tile_block, panel_block;        /* of a part */
+    int64_t packed_b, packed_a;             /* floats for one matrix */
+    bool narrow;
+} plan;
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Heights that exist as code. A tile costs about rows + 2 (the loads of b); the cheapest total wins, the taller of equals. */
+static int32_t best_rows(int64_t m)
+{
+    static const int32_t heights[] = { 14, 12, 11, 8, 6, 4, 2, 1 };
+    int64_t best = INT64_MAX;
+    int32_t rows = 1;
+    for (size_t i = 0; i < sizeof heights / sizeof *heights; i++) {
+        if (heights[i] > TILE_ROWS) continue;
+        int64_t cost = ceil_div(m, heights[i]) * (max64(heights[i], TILE_ROWS / 3) + 2); /* short tiles wait for their own sums */
+        if (cost < best) best = cost, rows = heights[i];
+    }
+    return rows;
+}
+
+static plan make_plan(const gen_call *c)
+{
+    const gen_shape *a = &c->in[0].shape, *b = &c->in[1].shape, *y = &c->out[0].shape;
+    plan p = { .m = y->dim[y->rank - 2], .n = y->dim[y->rank - 1] };
+    bool ta = c->attr->trans_a, tb = c->attr->trans_b;
+    p.k = a->dim[a->rank - (ta ? 2 : 1)];
+    p.batch = p.m > 0 && p.n > 0 ? gen_shape_count(y) / (p.m * p.n) : 0;
+    p.a_step = gen_shape_count(a) == p.m * p.k ? 0 : p.m * p.k;
+    p.b_step = gen_shape_count(b) == p.n * p.k ? 0 : p.n * p.k;
+    p.a_row = ta ? 1 : p.k, p.a_col = ta ? p.m : 1;
+    p.b_row = tb ? 1 : p.n, p.b_col = tb ? p.k : 1;
+    p.narrow = p.n <= NARROW && !ta && p.k >= 2 * VEC_W;
+    p.rows = best_rows(p.m);
+    p.tiles = (int32_t)ceil_div(p.m, p.rows);
+    p.panels = (int32_t)ceil_div(p.n, TILE_COLS);
+    p.packed_a = (int64_t)p.tiles * ceil_div(p.k, TILE_GROUP) * p.rows * TILE_GROUP;
+    p.packed_b = p.narrow ? p.n * ceil_div(p.k, VEC_W) * VEC_W : p.panels * p.k * TILE_COLS;
+    int64_t fits = max64(1, BLOCK_BYTES / (int64_t)sizeof(float) / max64(1, p.k * p.rows)), parts = ceil_div(WANTED_PARTS, max64(1, p.batch));
+    p.tile_block = (int32_t)max64(1, min64(fits, ceil_div(p.tiles, parts)));
+    p.panel_block = (int32_t)max64(1, ceil_div((int64_t)p.panels * ceil_div(p.tiles, p.tile_block), parts));
+    if (p.panel_block > p.panels) p.panel_block = p.panels;
+    return p;
+}
+
+/* Every leading axis is shared by both operands, or one operand is a single matrix. */
+static bool fits(const gen_call *c)
+{
+    const gen_shape *a = &c->in[0].shape, *b = &c->in[1].shape, *y = &c->out[0].shape;
+    if (y->rank < 2 || a->rank < 2 || b->rank < 2) return false;
+    int64_t batch = 1, a_batch = 1, b_batch = 1;
+    for (int i = 0; i < y->rank - 2; i++) batch *= y->dim[i];
+    for (int i = 0; i < a->rank - 2; i++) a_batch *= a->dim[i];
+    for (int i = 0; i < b->rank - 2; i++) b_batch *= b->dim[i];
+    return (a_batch == batch || a_batch == 1) && (b_batch == batch || b_batch == 1);
+}
+
+static int32_t pack_parts(const plan *p) { return p->panels * (int32_t)(p->b_step ? p->batch : 1); }
+static int32_t pack_a_parts(const plan *p) { return (int32_t)ceil_div(p->tiles, 4) * (int32_t)(p->a_step ? p->batch : 1); }
+
+static void setup(const gen_call *c, cpu_work *w)
+{
+    plan p = make_plan(c);
+    w->n_phases = 2;
+    w->shared_bytes = sizeof(float) * (size_t)(p.packed_b * (p.b_step ? p.batch : 1));
+    if (p.narrow) {
+        w->parts[0] = 1;
+        w->parts[1] = cpu_parts_for(p.batch * p.m, max64(1, 16384 / max64(1, p.k)));
+        return;
+    }
+    w->shared_bytes += sizeof(float) * (size_t)(p.packed_a * (p.a_step ? p.batch : 1));
+    w->parts[0] = pack_parts(&p) + pack_a_parts(&p);
+    w->parts[1] = (int32_t)(p.batch * ceil_div(p.tiles, p.tile_block) * ceil_div(p.panels, p.panel_block));
+    if (w->parts[1] < 1) w->parts[1] = 1;
+}
+
+/* ---- phase 0 ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static void pack_panel(const gen_call *c, const plan *p, int32_t part, float *shared)
+{
+    int64_t panel = part % p->panels, batch = part / p->panels, n = min64(TILE_COLS, p->n - panel * TILE_COLS);
+    const float *b = (const float *)c->in[1].data + batch * p->b_step + panel * TILE_COLS * p->b_col;
+    float *to = shared + batch * p->packed_b + panel * p->k * TILE_COLS;
+    if (n < TILE_COLS) memset(to, 0, sizeof(float) * (size_t)(p->k * TILE_COLS));
+    if (p->b_col == 1) {
+        for (int64_t k = 0; k < p->k; k++) memcpy(to + k * TILE_COLS, b + k * p->b_row, sizeof(float) * (size_t)n);
+    } else {
+        transpose_block(n, p->k, b, p->b_col, to, TILE_COLS);
+    }
+}
+
+static void pack_rows(const gen_call *c, const plan *p, int32_t part, float *packed)
+{
+    int32_t quads = (int32_t)ceil_div(p->tiles, 4);
+    int64_t batch = part / quads, tile0 = part % quads * 4, tile1 = min64(tile0 + 4, p->tiles), groups = ceil_div(p->k, TILE_GROUP);
+    for (int64_t tile = tile0; tile < tile1; tile++) {
+        int64_t n = min64(p->rows, p->m - tile * p->rows);
+        const float *a = (const float *)c->in[0].data + batch * p->a_step + tile * p->rows * p->a_row;
+        float *to = packed + batch * p->packed_a + tile * groups * p->rows * TILE_GROUP;
+        for (int64_t g = 0; g < groups; g++, to += p->rows * TILE_GROUP) {
+            int64_t k0 = g * TILE_GROUP, depth = min64(TILE_GROUP, p->k - k0);
+            if (p->a_col != 1) transpose_block(depth, n, a + k0 * p->a_col, p->a_col, to, TILE_GROUP);
+            else
+                for (int64_t i = 0; i < n; i++) memcpy(to + i * TILE_GROUP, a + i * p->a_row + k0, sizeof(float) * (size_t)depth);
+            for (int64_t i = n; i < p->rows; i++) memset(to + i * TILE_GROUP, 0, sizeof(float) * TILE_GROUP);
+        }
+    }
+}
+
+static void pack_columns(const gen_call *c, const plan *p, float *shared)
+{
+    int64_t ld = p->packed_b / p->n, matrices = p->b_step ? p->batch : 1;
+    for (int64_t batch = 0; batch < matrices; batch++)
+        for (int64_t n = 0; n < p->n; n++) {
+            const float *b = (const float *)c->in[1].data + batch * p->b_step + n * p->b_col;
+            float *to = shared + batch * p->packed_b + n * ld;
+            for (int64_t k = 0; k < ld; k++) to[k] = k < p->k ? b[k * p->b_row] : 0.0f;
+        }
+}
+
+/* ---- phase 1 ------------------------------------------------------------------------------------------------------------------------------------ */
+
+VEC_INLINE void tiles_of(const int rows, const plan *p, const epilogue *e, const float *a, const float *b, float *y, int64_t tile0, int64_t tile1,
+                         int64_t panel0, int64_t panel1)
+{
+    int64_t tile_floats = ceil_div(p->k, TILE_GROUP) * rows * TILE_GROUP;
+    for (int64_t panel = panel0; panel < panel1; panel++)
+        for (int64_t tile = tile0; tile < tile1; tile++) {
+            vecf acc[TILE_ROWS][TILE_VECS];
+            float *row[TILE_ROWS];
+            for (int i = 0; i < rows; i++) row[i] = tile * rows + i < p->m ? y + (tile * rows + i) * p->n : NULL;
+            tile_zero(rows, TILE_VECS, acc);
+            tile_product(rows, p->k, a + tile * tile_floats, b + panel * p->k * TILE_COLS, acc);
+            epilogue_tile(e, rows, acc, row, panel * TILE_COLS, (int)min64(TILE_COLS, p->n - panel * TILE_COLS));
+        }
+}
+
+static void run_tiles(const gen_call *c, const cpu_job *job, const plan *p)
+{
+    const epilogue e = epilogue_of(c);
+    int64_t blocks_n = ceil_div(p->panels, p->panel_block), blocks_m = ceil_div(p->tiles, p->tile_block), i = job->part;
+    int64_t batch = i / blocks_n / blocks_m, tile0 = i / blocks_n % blocks_m * p->tile_block, panel0 = i % blocks_n * p->panel_block;
+    if (batch >= p->batch) return;
+    int64_t tile1 = min64(tile0 + p->tile_block, p->tiles), panel1 = min64(panel0 + p->panel_block, p->panels);
+    const float *b = (const float *)job->shared + (p->b_step ? batch * p->packed_b : 0);
+    const float *a = (const float *)job->shared + p->packed_b * (p->b_step ? p->batch : 1) + (p->a_step ? batch * p->packed_a : 0);
+    float *y = (float *)c->out[0].data + batch * p->m * p->n;
+    switch (p->rows) {
+#define HEIGHT(rows) case rows: tiles_of(rows, p, &e, a, b, y, tile0, tile1, panel0, panel1); break;
+#if VEC_ISA == 3
+        HEIGHT(14) HEIGHT(12) HEIGHT(11) HEIGHT(8)
+#endif
+        HEIGHT(6) HEIGHT(4) HEIGHT(2) HEIGHT(1)
+#undef HEIGHT
+    default: break;
+    }
+}
+
+VEC_INLINE void dot_row(const int n, const float *a, const float *b, int64_t ld, int64_t k, float *sum)
+{
+    vecf acc[NARROW][2];
+    VEC_UNROLL for (int j = 0; j < n; j++) acc[j][0] = acc[j][1] = vec_set(0);
+    int64_t i = 0;
+    for (; i + 2 * VEC_W <= k; i += 2 * VEC_W) {
+        vecf x = vec_load(a + i), z = vec_load(a + i + VEC_W);
+        VEC_UNROLL for (int j = 0; j < n; j++) {
+            acc[j][0] = vec_fma(x, vec_load(b + j * ld + i), acc[j][0]);
+            acc[j][1] = vec_fma(z, vec_load(b + j * ld + i + VEC_W), acc[j][1]);
+        }
+    }
+    for (; i < k; i += VEC_W) {
+        vecf x = vec_load_n(a + i, (int)min64(VEC_W, k - i));
+        VEC_UNROLL for (int j = 0; j < n; j++) acc[j][0] = vec_fma(x, vec_load(b + j * ld + i), acc[j][0]);
+    }
+    VEC_UNROLL for (int j = 0; j < n; j++) sum[j] = vec_sum(acc[j][0] + acc[j][1]);
+}
+
+static void run_narrow(const gen_call *c, const cpu_job *job, const plan *p)
+{
+    const epilogue e = epilogue_of(c);
+    int64_t begin, end, ld = p->packed_b / p->n;
+    cpu_part_range(job, p->batch * p->m, 1, &begin, &end);
+    for (int64_t row = begin; row < end; row++) {
+        int64_t batch = row / p->m, m = row % p->m;
+        const float *a = (const float *)c->in[0].data + batch * p->a_step + m * p->a_row;
+        const float *b = (const float *)job->shared + (p->b_step ? batch * p->packed_b : 0);
+        float sum[VEC_W] = { 0 };
+        switch (p->n) {
+        case 1: dot_row(1, a, b, ld, p->k, sum); break;
+        case 2: dot_row(2, a, b, ld, p->k, sum); break;
+        case 3: dot_row(3, a, b, ld, p->k, sum); break;
+        default: dot_row(4, a, b, ld, p->k, sum); break;
+        }
+        float *y = (float *)c->out[0].data + row * p->n;
+        epilogue_store(&e, vec_load(sum), y, 0, (int)p->n);
+        if (e.late) epilogue_late(&e, y, p->n);
+    }
+}
+
+static void run(const gen_call *c, const cpu_job *job)
+{
+    const plan p = make_plan(c);
+    float *shared = job->shared;
+    if (job->phase == 0 && p.narrow) pack_columns(c, &p, shared);
+    else if (job->phase == 0 && job->part < pack_parts(&p)) pack_panel(c, &p, job->part, shared);
+    else if (job->phase == 0) pack_rows(c, &p, job->part - pack_parts(&p), shared + p.packed_b * (p.b_step ? p.batch : 1));
+    else if (p.narrow) run_narrow(c, job, &p);
+    else run_tiles(c, job, &p);
+}
+
+const cpu_kernel VEC_FN(matmul_packed) = { VEC_NAME("matmul packed"), fits, setup, NULL, run };
