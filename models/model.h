@@ -1,0 +1,72 @@
+/* models/model.h: what a model is: options, presets, and the graphs of what it can do. One descriptor a file, one row in models.c.
+ *
+ *     const gen_model *model = gen_model_find("vae");
+ *     gen_model_context m = { .options = options, .batch = 64, .height = 28, .width = 28, .channels = 1 };
+ *     gen_graph *g = gen_graph_new();
+ *     model->train(g, &m);                       // inputs "x" …, outputs "loss" …, assignments
+ *
+ * Models write graphs; the train loop, the verbs and the files belong to others.
+ */
+#ifndef GEN_MODELS_MODEL_H
+#define GEN_MODELS_MODEL_H
+
+#include "core/graph.h"
+#include "core/optim.h"
+#include "core/option.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* A published configuration: options as a user would type them. */
+typedef struct gen_preset {
+    const char *name;
+    const char *options; /* "latent=2 likelihood=gaussian", also common training options: "batch=32 lr=5e-4 epochs=200" */
+    const char *source;  /* paper or book, with section */
+    const char *data;    /* the data it is meant for: what --data is when not given; "" none */
+} gen_preset;
+
+#define GEN_PRESETS_END { NULL, NULL, NULL, NULL }
+
+/* What graphs are built from. */
+typedef struct gen_model_context {
+    const void *options;             /* the model's own option struct */
+    int64_t batch, height, width, channels;
+    int64_t classes;                 /* 0: unlabelled data */
+    int64_t n_steps, steps_per_epoch; /* of the whole training, for schedules */
+    gen_optim_options optim;
+} gen_model_context;
+
+typedef struct gen_model {
+    const char *name, *summary, *paper;
+    const gen_option *options;
+    size_t options_bytes;
+    const gen_preset *presets;
+    /* Do the options fit each other and the image size? The sentence says what to change. */
+    gen_status (*check)(const gen_model_context *m, gen_error *err);
+    /* Graphs. Inputs: "x" [N,H,W,C] in [0,1]; "label" [N] where the model wants it; "z" [N,D]. NULL: the model cannot do it.
+     * train: outputs are scalars, "loss" first; assignments are the update.
+     * eval: outputs are [N], one number an image, named as `gen eval` prints them ("loss" first: what early stopping watches).
+     * encode: "mu" [N,D] and, for probabilistic models, "logvar" [N,D].    decode: "z" -> "x" [N,H,W,C] in [0,1].
+     * nll: samples importance samples an image: outputs "log_weight" [N,samples] = log p(x,z) - log q(z|x). */
+    void (*train)(gen_graph *g, const gen_model_context *m);
+    void (*eval)(gen_graph *g, const gen_model_context *m);
+    void (*encode)(gen_graph *g, const gen_model_context *m);
+    void (*decode)(gen_graph *g, const gen_model_context *m);
+    void (*nll)(gen_graph *g, const gen_model_context *m, int64_t samples);
+    int64_t (*latent)(const gen_model_context *m); /* D */
+} gen_model;
+
+/* The list of models (models.c); NULL ends it. */
+extern const gen_model *const gen_models[];
+
+const gen_model *gen_model_find(const char *name); /* NULL: none of that name */
+const gen_preset *gen_preset_find(const gen_model *model, const char *name);
+
+/* Names that mean a model with a preset: "mlp-vae" -> vae, "mlp-vae". False if name is no alias; every preset's name is one. */
+bool gen_model_alias(const char *name, const gen_model **model, const gen_preset **preset);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,383 @@
+/* Variational autoencoder: Kingma & Welling 2014, arXiv:1312.6114.
+ *
+ *   loss = - E_q(z|x) log p(x|z) + beta KL(q(z|x) || N(0, I)),   q(z|x) = N(mu(x), diag exp(logvar(x))),   z = mu + exp(logvar / 2) eps
+ *   KL = -1/2 sum_d (1 + logvar - mu^2 - exp(logvar))                                        (appendix B)
+ *
+ * Everything is summed over pixels and averaged over images, so the loss with beta = 1 is the negative ELBO in nats an image, whatever the likelihood:
+ *   bernoulli          -log p = sum softplus(l) - l x, for grey pixels too (their cross-entropy)
+ *   gaussian           -log p = SSE / (2 sigma^2) + P/2 log(2 pi sigma^2), sigma given
+ *   gaussian-learned   the same with one sigma for all pixels that is learned (Rybkin et al. 2021, sigma-VAE)
+ *   --r-loss-factor f  f times the mean squared error instead: the loss of D. Foster's "Generative Deep Learning" (GDL)
+ * Deviations: logvar is clamped to [-30, 20] (exp of anything larger only makes infinities).
+ */
+#include "core/nn.h"
+#include "models/model.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <string.h>
+
+typedef struct vae_options {
+    int64_t latent, hidden, width, kl_warmup;
+    double beta, r_loss_factor, sigma, free_bits, dropout;
+    const char *net, *likelihood, *init;
+    int64_t batch_norm, binarise;
+} vae_options;
+
+// clang-format off
+static const gen_option options[] = {
+    { "latent",        OPT_INT,    offsetof(vae_options, latent),        "20",   1, 4096, NULL, NULL,   "size of the latent code", 0 },
+    { "net",           OPT_CHOICE, offsetof(vae_options, net),           "conv", 0, 0, "conv|mlp|gdl-digits|gdl-faces|bench", NULL, "layers of encoder and decoder", 0 },
+    { "width",         OPT_INT,    offsetof(vae_options, width),         "32",   1, 1024, NULL, "channels", "of the first conv layer; doubles with each halving up to 4 times", 0 },
+    { "hidden",        OPT_INT,    offsetof(vae_options, hidden),        "256",  0, 65536, NULL, "units", "of the dense layer beside the code (0: none)", 0 },
+    { "likelihood",    OPT_CHOICE, offsetof(vae_options, likelihood),    "bernoulli", 0, 0, "bernoulli|gaussian|gaussian-learned", NULL, "p(x|z)", 0 },
+    { "sigma",         OPT_FLOAT,  offsetof(vae_options, sigma),         "1",    1e-4, 1e4, NULL, NULL, "standard deviation of likelihood gaussian", 0 },
+    { "beta",          OPT_FLOAT,  offsetof(vae_options, beta),          "1",    0, 1e4, NULL, NULL,    "weight of the KL term", 0 },
+    { "r-loss-factor", OPT_FLOAT,  offsetof(vae_options, r_loss_factor), "0",    0, 1e9, NULL, NULL,    "GDL's loss: this times the mean squared error, plus KL (0: off)", 0 },
+    { "kl-warmup",     OPT_INT,    offsetof(vae_options, kl_warmup),     "0",    0, 1e9, NULL, "steps", "in which beta rises from 0", 0 },
+    { "free-bits",     OPT_FLOAT,  offsetof(vae_options, free_bits),     "0",    0, 100, NULL, "nats",  "of KL that each latent dimension has for free", 0 },
+    { "init",          OPT_CHOICE, offsetof(vae_options, init),          "torch", 0, 0, "torch|keras|he|normal", NULL, "initial weights", 0 },
+    { "batch-norm",    OPT_BOOL,   offsetof(vae_options, batch_norm),    "0",    0, 1, NULL, NULL,      "batch normalisation after each conv layer", 0 },
+    { "dropout",       OPT_FLOAT,  offsetof(vae_options, dropout),       "0",    0, 0.95, NULL, NULL,   "after each conv layer", 0 },
+    { "binarise",      OPT_BOOL,   offsetof(vae_options, binarise),      "0",    0, 1, NULL, NULL,      "draw each pixel as 0 or 1 with its grey value as probability, anew each step", 0 },
+    GEN_OPTIONS_END
+};
+
+static const gen_preset presets[] = {
+    { "gdl-vae-digits", "net=gdl-digits latent=2 r-loss-factor=1000 init=keras batch=32 lr=5e-4 epochs=200",
+      "D. Foster, Generative Deep Learning, 1st ed., 03_03", "mnist" },
+    { "gdl-vae-faces", "net=gdl-faces latent=200 r-loss-factor=10000 init=keras batch-norm=1 dropout=0.25 batch=32 lr=5e-4 epochs=200",
+      "D. Foster, Generative Deep Learning, 1st ed., 03_05", "celeba" },
+    { "mlp-vae", "net=mlp hidden=400 latent=20 batch=128 lr=1e-3 epochs=10", "PyTorch examples, vae: 784-400-20", "mnist" },
+    { "kingma", "net=mlp hidden=500 latent=20 batch=100 optimiser=adam lr=1e-3 epochs=100", "Kingma & Welling 2014, section 5: 500 hidden units", "mnist" },
+    { "vae-nll", "net=mlp hidden=400 latent=40 binarise=1 batch=100 lr=1e-4 schedule=step decay-epochs=150 decay-factor=0.631 epochs=500",
+      "benchmark_VAE reproducibility: 784-400-z40, 89.78 nats with 200 importance samples", "mnist" },
+    { "bench-vae", "net=bench latent=2 r-loss-factor=1000 batch=32 lr=5e-4", "the VAE that training speed is compared on", "mnist" },
+    GEN_PRESETS_END
+};
+// clang-format on
+
+/* ---- layers ------------------------------------------------------------------------------------------------------------ */
+
+typedef struct layer {
+    int32_t channels, kernel, stride;
+} layer;
+
+enum { MAX_LAYERS = 10 };
+
+/* Encoder layers in order, and the decoder's transposed ones; the last decoder layer's channels are the image's. */
+typedef struct net {
+    layer enc[MAX_LAYERS], dec[MAX_LAYERS];
+    int32_t n_enc, n_dec;
+    bool same;         /* TensorFlow's SAME padding, else (kernel - 1) / 2 zeros, as PyTorch's examples */
+    double slope;      /* leaky relu; 0: relu */
+    bool dense_act;    /* activation after the decoder's dense layer */
+    int64_t hidden;
+} net;
+
+static net gdl_digits(bool same)
+{
+    return (net){ .enc = { { 32, 3, 1 }, { 64, 3, 2 }, { 64, 3, 2 }, { 64, 3, 1 } }, .n_enc = 4,
+                  .dec = { { 64, 3, 1 }, { 64, 3, 2 }, { 32, 3, 2 }, { 0, 3, 1 } }, .n_dec = 4, .same = same, .slope = 0.3 };
+}
+
+static net gdl_faces(void)
+{
+    return (net){ .enc = { { 32, 3, 2 }, { 64, 3, 2 }, { 64, 3, 2 }, { 64, 3, 2 } }, .n_enc = 4,
+                  .dec = { { 64, 3, 2 }, { 64, 3, 2 }, { 32, 3, 2 }, { 0, 3, 2 } }, .n_dec = 4, .same = true, .slope = 0.3 };
+}
+
+/* Halve with 4x4 kernels while both sides are even and more than 4 pixels stay; channels double, up to 8 times the first. An odd or small side is
+ * halved with rounding up by SAME padding all the same until at most 8 pixels are left, so any size works. */
+static net sized_for(const vae_options *o, int64_t h, int64_t w)
+{
+    net n = { .same = true, .slope = 0, .dense_act = true, .hidden = o->hidden };
+    int32_t channels = (int32_t)o->width;
+    while ((h > 8 || w > 8) && n.n_enc < MAX_LAYERS) {
+        n.enc[n.n_enc++] = (layer){ channels, 4, 2 };
+        if (n.n_enc < 4) channels *= 2;
+        h = (h + 1) / 2;
+        w = (w + 1) / 2;
+    }
+    if (!n.n_enc) n.enc[n.n_enc++] = (layer){ channels, 3, 1 };
+    n.n_dec = n.n_enc;
+    for (int32_t i = 0; i < n.n_dec; i++) n.dec[i] = (layer){ i + 1 < n.n_dec ? n.enc[n.n_enc - 2 - i].channels : 0, n.enc[n.n_enc - 1 - i].kernel, n.enc[n.n_enc - 1 - i].stride };
+    return n;
+}
+
+static net make_net(const gen_model_context *m)
+{
+    const vae_options *o = m->options;
+    if (!strcmp(o->net, "gdl-digits")) return gdl_digits(true);
+    if (!strcmp(o->net, "gdl-faces")) return gdl_faces();
+    if (!strcmp(o->net, "bench")) return gdl_digits(false);
+    return sized_for(o, m->height, m->width);
+}
+
+static bool is_mlp(const gen_model_context *m)
+{
+    return !strcmp(((const vae_options *)m->options)->net, "mlp");
+}
+
+static nn_init init_rule(const vae_options *o)
+{
+    return !strcmp(o->init, "keras") ? NN_INIT_XAVIER : !strcmp(o->init, "he") ? NN_INIT_HE : !strcmp(o->init, "normal") ? NN_INIT_NORMAL : NN_INIT_TORCH;
+}
+
+static nn_dense_spec dense_spec(const vae_options *o)
+{
+    return (nn_dense_spec){ .init = init_rule(o), .sigma = 0.02 };
+}
+
+static nn_conv_spec conv_spec(const vae_options *o, const net *n, const layer *l)
+{
+    return (nn_conv_spec){ .kernel = l->kernel, .stride = l->stride, .pad = (l->kernel - 1) / 2, .same = n->same,
+                           .out_pad = l->stride - 1, .init = init_rule(o), .sigma = 0.02 };
+}
+
+static gen_node *activation(gen_graph *g, gen_node *x, const net *n)
+{
+    return n->slope > 0 ? gen_leaky_relu(g, x, n->slope) : gen_relu(g, x);
+}
+
+/* batch norm, activation and dropout after a conv layer, each where asked for */
+static gen_node *after_conv(gen_graph *g, gen_node *h, const char *name, const vae_options *o, const net *n, bool training)
+{
+    char norm[64];
+    snprintf(norm, sizeof norm, "%s_norm", name);
+    if (o->batch_norm) h = nn_batch_norm(g, h, norm, (nn_norm_spec){ .training = training, .eps = 1e-3, .momentum = 0.01 });
+    h = activation(g, h, n);
+    return training ? gen_dropout(g, h, o->dropout) : h;
+}
+
+typedef struct code {
+    gen_node *mu, *logvar; /* [N,D] */
+} code;
+
+static code heads(gen_graph *g, gen_node *h, const vae_options *o)
+{
+    code q = { nn_dense(g, h, "enc.mu", o->latent, dense_spec(o)), NULL };
+    q.logvar = gen_clamp(g, nn_dense(g, h, "enc.logvar", o->latent, dense_spec(o)), -30, 20);
+    return q;
+}
+
+static code encoder(gen_graph *g, const gen_model_context *m, gen_node *x, bool training)
+{
+    const vae_options *o = m->options;
+    net n = make_net(m);
+    if (is_mlp(m)) return heads(g, gen_relu(g, nn_dense(g, nn_flatten(g, x), "enc.fc", o->hidden, dense_spec(o))), o);
+    gen_node *h = x;
+    for (int32_t i = 0; i < n.n_enc; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "enc.conv%d", i + 1);
+        h = after_conv(g, nn_conv(g, h, name, n.enc[i].channels, conv_spec(o, &n, &n.enc[i])), name, o, &n, training);
+    }
+    h = nn_flatten(g, h);
+    if (n.hidden) h = activation(g, nn_dense(g, h, "enc.fc", n.hidden, dense_spec(o)), &n);
+    return heads(g, h, o);
+}
+
+/* Where the decoder's first image starts: the size that the encoder's strides lead to. */
+static void start_size(const net *n, const gen_model_context *m, int64_t size[2])
+{
+    size[0] = m->height;
+    size[1] = m->width;
+    for (int32_t i = 0; i < n->n_enc; i++)
+        for (int axis = 0; axis < 2; axis++) size[axis] = (size[axis] + n->enc[i].stride - 1) / n->enc[i].stride;
+}
+
+/* A size that does not halve evenly comes back a little larger: the decoder's image is cropped below and right. */
+static gen_node *crop(gen_graph *g, gen_node *x, const gen_model_context *m)
+{
+    return gen_slice(g, gen_slice(g, x, 1, 0, m->height), 2, 0, m->width);
+}
+
+/* z[N,D] -> logits (bernoulli) or means of the pixels [N,H,W,C] */
+static gen_node *decoder(gen_graph *g, const gen_model_context *m, gen_node *z, bool training)
+{
+    const vae_options *o = m->options;
+    net n = make_net(m);
+    if (is_mlp(m)) {
+        gen_node *h = gen_relu(g, nn_dense(g, z, "dec.fc", o->hidden, dense_spec(o)));
+        nn_dense_spec spec = dense_spec(o);
+        spec.becomes[0] = m->channels, spec.becomes[1] = m->height, spec.becomes[2] = m->width;
+        return nn_image(g, nn_dense(g, h, "dec.out", m->height * m->width * m->channels, spec), m->height, m->width, m->channels);
+    }
+    int64_t size[2], c = n.enc[n.n_enc - 1].channels;
+    start_size(&n, m, size);
+    nn_dense_spec spec = dense_spec(o);
+    spec.becomes[0] = c, spec.becomes[1] = size[0], spec.becomes[2] = size[1];
+    gen_node *h = z;
+    if (n.hidden) h = activation(g, nn_dense(g, h, "dec.fc", n.hidden, dense_spec(o)), &n);
+    h = nn_dense(g, h, "dec.dense", size[0] * size[1] * c, spec);
+    if (n.dense_act) h = activation(g, h, &n);
+    h = nn_image(g, h, size[0], size[1], c);
+    for (int32_t i = 0; i < n.n_dec; i++) {
+        char name[32];
+        bool last = i == n.n_dec - 1;
+        snprintf(name, sizeof name, "dec.conv%d", i + 1);
+        h = nn_conv_t(g, h, name, last ? m->channels : n.dec[i].channels, conv_spec(o, &n, &n.dec[i]));
+        if (!last) h = after_conv(g, h, name, o, &n, training);
+    }
+    return crop(g, h, m);
+}
+
+/* ---- loss ------------------------------------------------------------------------------------------------------------------ */
+
+static gen_node *per_image(gen_graph *g, gen_node *x)
+{
+    int64_t n = x->shape.dim[0];
+    return gen_reshape(g, gen_sum(g, gen_reshape(g, x, GEN_SHAPE(n, gen_shape_count(&x->shape) / n)), GEN_AXIS(1)), GEN_SHAPE(n));
+}
+
+static gen_node *draw(gen_graph *g, const code *q)
+{
+    gen_graph_scope(g, "z");
+    gen_node *eps = gen_normal(g, q->mu->shape);
+    gen_graph_scope(g, "");
+    return gen_add(g, q->mu, gen_mul(g, gen_exp(g, gen_scale(g, q->logvar, 0.5)), eps));
+}
+
+/* -log p(x|z) of each image [N]; out is the decoder's result */
+static gen_node *reconstruction(gen_graph *g, const gen_model_context *m, gen_node *out, gen_node *x)
+{
+    const vae_options *o = m->options;
+    double pixels = (double)(m->height * m->width * m->channels), log_2pi = 1.83787706640934548356;
+    if (o->r_loss_factor > 0) return gen_scale(g, per_image(g, gen_square(g, gen_sub(g, gen_sigmoid(g, out), x))), o->r_loss_factor / pixels);
+    if (!strcmp(o->likelihood, "bernoulli")) return per_image(g, gen_bce_logits(g, out, x));
+    gen_node *sse = per_image(g, gen_square(g, gen_sub(g, gen_sigmoid(g, out), x)));
+    if (!strcmp(o->likelihood, "gaussian"))
+        return gen_affine(g, sse, 0.5 / (o->sigma * o->sigma), pixels * (0.5 * log_2pi + log(o->sigma)));
+    gen_node *log_sigma = gen_param(g, "dec.log_sigma", GEN_SHAPE(1), (gen_param_spec){ .init = GEN_INIT_ZERO });
+    log_sigma = gen_clamp(g, log_sigma, -6, 6);
+    gen_node *precision = gen_exp(g, gen_scale(g, log_sigma, -2));
+    return gen_add(g, gen_mul(g, gen_scale(g, sse, 0.5), precision), gen_affine(g, log_sigma, pixels, 0.5 * pixels * log_2pi));
+}
+
+/* KL of each dimension of each image [N,D] */
+static gen_node *gauss_kl(gen_graph *g, const code *q)
+{
+    gen_node *inside = gen_sub(g, gen_sub(g, gen_affine(g, q->logvar, 1, 1), gen_square(g, q->mu)), gen_exp(g, q->logvar));
+    return gen_scale(g, inside, -0.5);
+}
+
+/* The KL term that is minimised: free bits keep each dimension's batch mean from being pushed below them. */
+static gen_node *kl_term(gen_graph *g, const vae_options *o, gen_node *kl_dims)
+{
+    if (o->free_bits == 0) return gen_mean(g, per_image(g, kl_dims));
+    gen_node *mean = gen_mean_of(g, kl_dims, GEN_AXIS(0));
+    return gen_sum_all(g, gen_max(g, mean, gen_scalar(g, o->free_bits)));
+}
+
+static gen_node *beta_now(gen_graph *g, const vae_options *o)
+{
+    if (o->kl_warmup == 0) return gen_scalar(g, o->beta);
+    gen_node *step = gen_param(g, "optim.step", (gen_shape){ 0 }, (gen_param_spec){ .init = GEN_INIT_ZERO, .state = true, .counter = true });
+    return gen_scale(g, gen_min(g, gen_scale(g, step, 1 / (double)o->kl_warmup), gen_scalar(g, 1)), o->beta);
+}
+
+static gen_node *input_image(gen_graph *g, const gen_model_context *m)
+{
+    return gen_input(g, "x", GEN_SHAPE(m->batch, m->height, m->width, m->channels));
+}
+
+/* x, or a binary draw of it: 1 with probability x */
+static gen_node *target_image(gen_graph *g, const vae_options *o, gen_node *x)
+{
+    if (!o->binarise) return x;
+    gen_graph_scope(g, "binarise");
+    gen_node *u = gen_uniform(g, x->shape);
+    gen_graph_scope(g, "");
+    return gen_less(g, u, x);
+}
+
+/* ---- graphs ------------------------------------------------------------------------------------------------------------------ */
+
+static void train(gen_graph *g, const gen_model_context *m)
+{
+    const vae_options *o = m->options;
+    gen_node *x = target_image(g, o, input_image(g, m));
+    code q = encoder(g, m, x, true);
+    gen_node *out = decoder(g, m, draw(g, &q), true);
+    gen_node *rec = gen_mean(g, reconstruction(g, m, out, x)), *kl_dims = gauss_kl(g, &q);
+    gen_node *loss = gen_add(g, rec, gen_mul(g, kl_term(g, o, kl_dims), beta_now(g, o)));
+    gen_optim_report report = gen_optim_minimise(g, loss, "", &m->optim);
+    gen_output(g, "loss", loss);
+    gen_output(g, "reconstruction", rec);
+    gen_output(g, "kl", gen_mean(g, per_image(g, kl_dims)));
+    if (report.grad_norm) gen_output(g, "grad_norm", report.grad_norm);
+}
+
+static void eval(gen_graph *g, const gen_model_context *m)
+{
+    const vae_options *o = m->options;
+    gen_node *x = target_image(g, o, input_image(g, m));
+    code q = encoder(g, m, x, false);
+    gen_node *out = decoder(g, m, draw(g, &q), false), *mean = gen_sigmoid(g, out);
+    gen_node *rec = reconstruction(g, m, out, x), *kl_dims = gauss_kl(g, &q), *kl = per_image(g, kl_dims);
+    double pixels = (double)(m->height * m->width * m->channels);
+    gen_output(g, "loss", gen_add(g, rec, gen_scale(g, kl, o->beta)));
+    gen_output(g, "elbo", gen_neg(g, gen_add(g, rec, kl)));
+    gen_output(g, "reconstruction", rec);
+    gen_output(g, "kl", kl);
+    gen_output(g, "mse", gen_scale(g, per_image(g, gen_square(g, gen_sub(g, mean, x))), 1 / pixels));
+    gen_output(g, "kl_dims", kl_dims);
+}
+
+static void encode(gen_graph *g, const gen_model_context *m)
+{
+    code q = encoder(g, m, input_image(g, m), false);
+    gen_output(g, "mu", q.mu);
+    gen_output(g, "logvar", q.logvar);
+}
+
+static void decode(gen_graph *g, const gen_model_context *m)
+{
+    const vae_options *o = m->options;
+    gen_node *z = gen_input(g, "z", GEN_SHAPE(m->batch, o->latent));
+    gen_output(g, "x", gen_sigmoid(g, decoder(g, m, z, false)));
+}
+
+/* log w = log p(x|z) + log p(z) - log q(z|x), for samples draws of z an image (Burda et al. 2016, equation 8) */
+static void nll(gen_graph *g, const gen_model_context *m, int64_t samples)
+{
+    const vae_options *o = m->options;
+    int64_t n = m->batch, d = o->latent;
+    gen_node *x = target_image(g, o, input_image(g, m));
+    code q = encoder(g, m, x, false);
+    gen_graph_scope(g, "z");
+    gen_node *eps = gen_normal(g, GEN_SHAPE(n, samples, d));
+    gen_graph_scope(g, "");
+    gen_shape row = GEN_SHAPE(n, 1, d);
+    gen_node *mu = gen_reshape(g, q.mu, row), *logvar = gen_reshape(g, q.logvar, row);
+    gen_node *z = gen_add(g, mu, gen_mul(g, gen_exp(g, gen_scale(g, logvar, 0.5)), eps));
+    gen_model_context wide = *m;
+    wide.batch = n * samples;
+    gen_node *out = decoder(g, &wide, gen_reshape(g, z, GEN_SHAPE(n * samples, d)), false);
+    gen_shape copies = GEN_SHAPE(n, samples, m->height, m->width, m->channels);
+    gen_node *again = gen_broadcast(g, gen_reshape(g, x, GEN_SHAPE(n, 1, m->height, m->width, m->channels)), copies);
+    gen_node *rec = gen_reshape(g, reconstruction(g, &wide, out, gen_reshape(g, again, out->shape)), GEN_SHAPE(n, samples, 1));
+    /* log p(z) - log q(z|x) = 1/2 sum (eps^2 + logvar - z^2): the constants cancel */
+    gen_node *prior = gen_sum(g, gen_sub(g, gen_add(g, gen_square(g, eps), logvar), gen_square(g, z)), GEN_AXIS(2));
+    gen_output(g, "log_weight", gen_reshape(g, gen_sub(g, gen_scale(g, prior, 0.5), rec), GEN_SHAPE(n, samples)));
+}
+
+static int64_t latent(const gen_model_context *m)
+{
+    return ((const vae_options *)m->options)->latent;
+}
+
+static gen_status check(const gen_model_context *m, gen_error *err)
+{
+    const vae_options *o = m->options;
+    if (m->height < 1 || m->width < 1 || m->channels < 1) return gen_fail(err, GEN_BAD_SHAPE, "vae needs images; the data has none");
+    if (is_mlp(m) && !o->hidden) return gen_fail(err, GEN_BAD_OPTION, "--net mlp needs --hidden of at least 1");
+    if (o->binarise && strcmp(o->likelihood, "bernoulli")) return gen_fail(err, GEN_BAD_OPTION, "--binarise goes with --likelihood bernoulli, not %s", o->likelihood);
+    return GEN_OK;
+}
+
+const gen_model gen_model_vae = {
+    .name = "vae", .summary = "variational autoencoder", .paper = "Kingma & Welling 2014, arXiv:1312.6114",
+    .options = options, .options_bytes = sizeof(vae_options), .presets = presets, .check = check,
+    .train = train, .eval = eval, .encode = encode, .decode = decode, .nll = nll, .latent = latent,
+};
