@@ -18,7 +18,7 @@
 
 #define JOIN_(a, b) cpu_##a##_##b
 #define JOIN(a, b) JOIN_(a, b)
-#define CPU_VEC(op, symbol) extern const cpu_kernel JOIN(symbol, BENCH_ISA);
+#define CPU_VEC(op, symbol) extern const cpu_kernel JOIN(symbol, BENCH_ISA); /* again and again is fine */
 #include "kernels/cpu/vec_list.h"
 #undef CPU_VEC
 

@@ -90,8 +90,37 @@ static void bench_matmul(int64_t batch, int64_t m, int64_t n, int64_t k, bool ta
     free(in[0].data), free(in[1].data), free(out[0].data);
 }
 
+static void bench_reduce(gen_shape shape, uint32_t axes, float shift)
+{
+    static const gen_op ops[] = { GEN_OP_SUM, GEN_OP_MAX_OF, GEN_OP_LSE };
+    gen_shape to = shape;
+    for (int i = 0; i < shape.rank; i++)
+        if (axes >> i & 1) to.dim[i] = 1;
+    gen_view in[1] = { random_view(shape) }, out[1] = { random_view(to) };
+    for (int64_t i = 0; i < gen_shape_count(&shape); i++) ((float *)in[0].data)[i] += shift;
+    gen_attr attr = { .axes = axes };
+    for (int i = 0; i < 3; i++) {
+        char name[128], *at = name;
+        at += sprintf(at, "%s", gen_op_get(ops[i])->name);
+        for (int d = 0; d < shape.rank; d++) at += sprintf(at, " %d%s", (int)shape.dim[d], axes >> d & 1 ? "*" : "");
+        gen_call call = { .op = ops[i], .n_in = 1, .n_out = 1, .in = in, .out = out, .attr = &attr, .name = name };
+        run_against_ref(name, &call, 0, 1e-6);
+    }
+    free(in[0].data), free(out[0].data);
+}
+
 static void bench_other(void)
 {
+    bench_reduce(GEN_SHAPE(32, 28, 28, 32), 7, 1);
+    bench_reduce(GEN_SHAPE(32, 28, 28, 1), 15, 1);
+    bench_reduce(GEN_SHAPE(32, 14, 14, 64), 7, 10);
+    bench_reduce(GEN_SHAPE(64, 32, 32, 128), 7, 0);
+    bench_reduce(GEN_SHAPE(64, 32, 32, 3), 7, 0);
+    bench_reduce(GEN_SHAPE(8, 16, 16, 65), 6, 0);
+    bench_reduce(GEN_SHAPE(512, 1000), 2, 0);
+    bench_reduce(GEN_SHAPE(300, 7), 2, 0);
+    bench_reduce(GEN_SHAPE(1, 5), 3, 9);
+    bench_reduce(GEN_SHAPE(1 << 20), 1, 1);
     bench_elementwise();
     bench_adam(100003, false);
     bench_adam(100003, true);

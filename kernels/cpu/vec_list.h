@@ -35,4 +35,7 @@ CPU_VEC(MATMUL,      matmul_packed)
 CPU_VEC(CONV2D,      conv2d_direct)
 CPU_VEC(CONV2D_T,    conv2d_t_direct)
 CPU_VEC(CONV2D_W,    conv2d_w_direct)
+CPU_VEC(SUM,         reduce)
+CPU_VEC(MAX_OF,      reduce)
+CPU_VEC(LSE,         reduce)
 // clang-format on

@@ -1,0 +1,175 @@
+/* kernels/cpu/vec/reduce.c: sum, largest and log-sum-exp over a run of neighbouring axes: x seen as [A][R][B], y[a,b] = sum_r x[a,r,b].
+ *
+ *   B = 1   rows: the lanes of a vector run along R
+ *   B > 1   columns: the lanes run along B (per-channel sums: A = 1, B = C)
+ *
+ * R is cut in chunks (a function of the shape alone): phase 0 reduces each chunk, phase 1 joins the chunks' results in order, in double. One chunk
+ * never sums more than MAX_CHUNK numbers in one float, so errors do not grow with the batch. lse first needs the largest: two phases more.
+ */
+#include <math.h>
+#include <stdbool.h>
+
+#include "kernels/cpu/kernel.h"
+#include "kernels/cpu/vec/vec_math.h"
+
+enum {
+    WANTED_PARTS = 32,
+    MAX_CHUNK = 512,        /* rows summed one after the other */
+    MIN_PART = 8192,        /* elements of x worth a part */
+    COLUMN_VECS = 4,        /* vectors of columns in flight */
+};
+
+typedef struct plan {
+    int64_t a, r, b;
+    int32_t chunks;
+} plan;
+
+static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
+static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+
+/* Axes as [A][R][B]; axes of size 1 belong anywhere. false: reduced axes have kept ones between them. */
+static bool split_axes(const gen_call *c, plan *p)
+{
+    const gen_shape *x = &c->in[0].shape;
+    p->a = p->r = p->b = 1;
+    for (int i = 0; i < x->rank; i++) {
+        if (x->dim[i] == 1) continue;
+        bool reduced = c->attr->axes >> i & 1;
+        if (reduced && p->b > 1) return false;
+        if (reduced) p->r *= x->dim[i];
+        else if (p->r > 1) p->b *= x->dim[i];
+        else p->a *= x->dim[i];
+    }
+    return true;
+}
+
+static bool fits(const gen_call *c)
+{
+    plan p;
+    return split_axes(c, &p);
+}
+
+/* Chunks of rows of one float sum each (B > 1), or of as many numbers as lanes can share (B = 1). */
+static plan make_plan(const gen_call *c)
+{
+    plan p;
+    split_axes(c, &p);
+    int64_t longest = p.b > 1 ? MAX_CHUNK : MAX_CHUNK * 16, chunks = ceil_div(p.r, longest);
+    int64_t wanted = min64(ceil_div(p.a * p.r * p.b, MIN_PART), WANTED_PARTS);
+    chunks = max64(chunks, ceil_div(wanted, max64(1, p.a)));
+    p.chunks = (int32_t)max64(1, min64(chunks, p.r));
+    return p;
+}
+
+static void setup(const gen_call *c, cpu_work *w)
+{
+    plan p = make_plan(c);
+    bool lse = c->op == GEN_OP_LSE;
+    w->n_phases = lse ? 4 : 2;
+    w->parts[0] = w->parts[2] = cpu_parts_for(p.a * p.chunks, max64(1, MIN_PART * p.chunks / max64(1, p.r * p.b)));
+    w->parts[1] = w->parts[3] = cpu_parts_for(p.a * p.b, 1024);
+    w->shared_bytes = sizeof(float) * (size_t)(p.a * p.chunks * p.b + (lse ? p.a * p.b : 0));
+}
+
+typedef enum fold { FOLD_SUM, FOLD_MAX, FOLD_EXP } fold; /* FOLD_EXP: sum e^(x - shift) */
+
+VEC_INLINE vecf step(const fold f, vecf sum, vecf x, vecf shift)
+{
+    if (f == FOLD_SUM) return sum + x;
+    if (f == FOLD_EXP) return sum + vec_exp(x - shift);
+    return vec_select(vec_ne(x, x), x, vec_max(x, sum)); /* NaN of either wins */
+}
+
+VEC_INLINE float identity(const fold f) { return f == FOLD_MAX ? -INFINITY : 0.0f; }
+
+VEC_INLINE float join(const fold f, vecf v) { return f == FOLD_MAX ? vec_largest(v) : vec_sum(v); }
+
+/* n numbers in a row. */
+VEC_INLINE float fold_row(const fold f, const float *x, int64_t n, float shift)
+{
+    vecf acc[4], s = vec_set(shift);
+    VEC_UNROLL for (int j = 0; j < 4; j++) acc[j] = vec_set(identity(f));
+    int64_t i = 0;
+    for (; i + 4 * VEC_W <= n; i += 4 * VEC_W)
+        VEC_UNROLL for (int j = 0; j < 4; j++) acc[j] = step(f, acc[j], vec_load(x + i + j * VEC_W), s);
+    for (; i + VEC_W <= n; i += VEC_W) acc[0] = step(f, acc[0], vec_load(x + i), s);
+    vecf all = (acc[0] + acc[1]) + (acc[2] + acc[3]);
+    if (f == FOLD_MAX) all = step(f, step(f, acc[0], acc[1], s), step(f, acc[2], acc[3], s), s);
+    float tail[VEC_W];
+    if (i < n) { /* lanes past the end hold the identity */
+        for (int j = 0; j < VEC_W; j++) tail[j] = f == FOLD_EXP ? -INFINITY : identity(f);
+        memcpy(tail, x + i, sizeof(float) * (size_t)(n - i));
+        all = step(f, all, vec_load(tail), s);
+    }
+    return join(f, all);
+}
+
+VEC_INLINE void fold_column_block(const fold f, const int vecs, const int n_last, const float *x, int64_t rows, int64_t ld, const float *shift, float *to)
+{
+    vecf acc[COLUMN_VECS], s[COLUMN_VECS];
+    bool part = n_last < VEC_W;
+    VEC_UNROLL for (int j = 0; j < vecs; j++) {
+        acc[j] = vec_set(identity(f));
+        s[j] = f == FOLD_EXP ? (part ? vec_load_n(shift + j * VEC_W, n_last) : vec_load(shift + j * VEC_W)) : vec_set(0);
+    }
+    for (int64_t r = 0; r < rows; r++, x += ld)
+        VEC_UNROLL for (int j = 0; j < vecs; j++) acc[j] = step(f, acc[j], part ? vec_load_n(x + j * VEC_W, n_last) : vec_load(x + j * VEC_W), s[j]);
+    VEC_UNROLL for (int j = 0; j < vecs; j++) {
+        if (part) vec_store_n(to + j * VEC_W, acc[j], n_last);
+        else vec_store(to + j * VEC_W, acc[j]);
+    }
+}
+
+VEC_INLINE void fold_columns(const fold f, const float *x, int64_t rows, int64_t ld, const float *shift, float *to)
+{
+    int64_t b = 0;
+    for (; b + COLUMN_VECS * VEC_W <= ld; b += COLUMN_VECS * VEC_W) fold_column_block(f, COLUMN_VECS, VEC_W, x + b, rows, ld, shift + b, to + b);
+    for (; b + VEC_W <= ld; b += VEC_W) fold_column_block(f, 1, VEC_W, x + b, rows, ld, shift + b, to + b);
+    if (b < ld) fold_column_block(f, 1, (int)(ld - b), x + b, rows, ld, shift + b, to + b);
+}
+
+/* Phase 0 (and 2 of lse): the chunks. largest: [A][B], for FOLD_EXP. */
+VEC_INLINE void fold_chunks(const fold f, const gen_call *c, const cpu_job *job, const plan *p, const float *largest)
+{
+    int64_t begin, end;
+    cpu_part_range(job, p->a * p->chunks, 1, &begin, &end);
+    for (int64_t i = begin; i < end; i++) {
+        int64_t a = i / p->chunks, chunk = i % p->chunks, r0 = p->r * chunk / p->chunks, r1 = p->r * (chunk + 1) / p->chunks;
+        const float *x = (const float *)c->in[0].data + (a * p->r + r0) * p->b, *shift = largest ? largest + a * p->b : x;
+        float *to = (float *)job->shared + i * p->b;
+        if (p->b == 1) *to = fold_row(f, x, r1 - r0, *shift);
+        else fold_columns(f, x, r1 - r0, p->b, shift, to);
+    }
+}
+
+static void join_chunks(const cpu_job *job, const plan *p, fold f, const float *shift, float *y)
+{
+    int64_t begin, end;
+    cpu_part_range(job, p->a * p->b, 1, &begin, &end);
+    for (int64_t i = begin; i < end; i++) {
+        const float *x = (const float *)job->shared + i / p->b * p->chunks * p->b + i % p->b;
+        double sum = identity(f);
+        for (int32_t k = 0; k < p->chunks; k++) {
+            double v = (double)x[k * p->b];
+            if (f == FOLD_MAX) sum = v > sum || isnan(v) ? v : sum;
+            else sum += v;
+        }
+        if (f == FOLD_EXP) sum = isfinite(shift[i]) ? (double)shift[i] + log(sum) : (double)shift[i];
+        y[i] = (float)sum;
+    }
+}
+
+static void run(const gen_call *c, const cpu_job *job)
+{
+    const plan p = make_plan(c);
+    float *y = c->out[0].data, *largest = (float *)job->shared + p.a * p.chunks * p.b;
+    bool lse = c->op == GEN_OP_LSE;
+    if (job->phase == 0 && c->op == GEN_OP_SUM) fold_chunks(FOLD_SUM, c, job, &p, NULL);
+    else if (job->phase == 0) fold_chunks(FOLD_MAX, c, job, &p, NULL);
+    else if (job->phase == 1) join_chunks(job, &p, c->op == GEN_OP_SUM ? FOLD_SUM : FOLD_MAX, NULL, lse ? largest : y);
+    else if (job->phase == 2) fold_chunks(FOLD_EXP, c, job, &p, largest);
+    else join_chunks(job, &p, FOLD_EXP, largest, y);
+}
+
+const cpu_kernel VEC_FN(reduce) = { VEC_NAME("reduce"), fits, setup, NULL, run };
