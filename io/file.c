@@ -333,6 +333,13 @@ gen_status gen_file_log_sync(gen_file_log *log, gen_error *err)
     return fsync(log->fd) ? gen_file_fail(err, errno, "write", log->path) : GEN_OK;
 }
 
+gen_status gen_file_log_cut(gen_file_log *log, uint64_t size_bytes, gen_error *err)
+{
+    if (ftruncate(log->fd, (off_t)size_bytes)) return gen_file_fail(err, errno, "cut", log->path);
+    log->size = size_bytes;
+    return GEN_OK;
+}
+
 uint64_t gen_file_log_size(const gen_file_log *log)
 {
     return log->size;

@@ -49,6 +49,7 @@ typedef struct gen_file_log gen_file_log;
 gen_status gen_file_log_open(const char *path, gen_file_log **out, gen_error *err);
 gen_status gen_file_log_write(gen_file_log *log, const void *data, size_t size, gen_error *err);
 gen_status gen_file_log_sync(gen_file_log *log, gen_error *err);
+gen_status gen_file_log_cut(gen_file_log *log, uint64_t size_bytes, gen_error *err);
 uint64_t gen_file_log_size(const gen_file_log *log); /* bytes in the file */
 void gen_file_log_close(gen_file_log *log);          /* accepts NULL */
 
