@@ -82,10 +82,21 @@ void gen_image_to_float(const gen_image *image, int32_t channels, float *out)
     }
 }
 
+void gen_image_convert_channels(const float *in, size_t n_pixels, int32_t in_channels, float *out, int32_t out_channels)
+{
+    for (size_t i = 0; i < n_pixels; i++)
+        store_pixel(in + i * (size_t)in_channels, in_channels, out + i * (size_t)out_channels, out_channels);
+}
+
 static uint8_t to_byte(float v, float low, float high)
 {
     float x = (v - low) / (high - low) * 255.0F + 0.5F;
     return x >= 255.0F ? 255 : x > 0.0F ? (uint8_t)x : 0; /* not a number fails both comparisons */
+}
+
+void gen_image_to_bytes(const float *in, size_t n, float low, float high, uint8_t *out)
+{
+    for (size_t i = 0; i < n; i++) out[i] = to_byte(in[i], low, high);
 }
 
 static int32_t square_columns(int32_t n)
@@ -101,7 +112,7 @@ static void place_picture(const float *in, int32_t height_px, int32_t width_px, 
     size_t row = (size_t)width_px * (size_t)out->channels;
     for (int32_t y = 0; y < height_px; y++) {
         uint8_t *to = out->px8 + ((size_t)(top + y) * (size_t)out->width_px + (size_t)left) * (size_t)out->channels;
-        for (size_t x = 0; x < row; x++) to[x] = to_byte(in[(size_t)y * row + x], grid->low, grid->high);
+        gen_image_to_bytes(in + (size_t)y * row, row, grid->low, grid->high, to);
     }
 }
 

@@ -56,6 +56,9 @@ gen_status gen_image_new(int32_t width_px, int32_t height_px, int32_t channels, 
 /* [H,W,channels] in [0,1]. channels 1, 3 or 4: grey is 0.299 R + 0.587 G + 0.114 B (ITU-R BT.601), alpha is dropped or made 1. */
 void gen_image_to_float(const gen_image *image, int32_t channels, float *out);
 
+/* The same conversion for n pixels that are floats already. in and out must not overlap. */
+void gen_image_convert_channels(const float *in, size_t n_pixels, int32_t in_channels, float *out, int32_t out_channels);
+
 /* Pictures [N,H,W,C] as one image with 8 bits. Values low..high become 0..255, clamped; not a number becomes 0. */
 typedef struct gen_grid {
     int32_t columns;    /* 0: the smallest square that holds all */
@@ -78,6 +81,9 @@ gen_status gen_image_resize(const float *in, int32_t height_px, int32_t width_px
 /* The middle part; out_height <= height and out_width <= width. */
 void gen_image_crop_centre(const float *in, int32_t height_px, int32_t width_px, int32_t channels, float *out, int32_t out_height_px,
                            int32_t out_width_px);
+
+/* Samples low..high as bytes, as in gen_image_grid. */
+void gen_image_to_bytes(const float *in, size_t n, float low, float high, uint8_t *out);
 
 /* Shorter side scaled to size_px (bilinear), then the middle size_px x size_px: what data sets of square pictures want. */
 gen_status gen_image_fit_square(const float *in, int32_t height_px, int32_t width_px, int32_t channels, float *out, int32_t size_px,
