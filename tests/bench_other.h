@@ -109,8 +109,84 @@ static void bench_reduce(gen_shape shape, uint32_t axes, float shift)
     free(in[0].data), free(out[0].data);
 }
 
+static void bench_norm(int64_t n, int64_t pixels, int64_t channels, int groups, gen_op act)
+{
+    gen_shape shape = pixels > 1 ? GEN_SHAPE(n, pixels, channels) : GEN_SHAPE(n, channels), row = GEN_SHAPE(channels);
+    gen_view x = random_view(shape), dy = random_view(shape), stats = random_view(GEN_SHAPE(n, 2, groups)), gamma = random_view(row), beta = random_view(row);
+    gen_view out[1] = { random_view(shape) }, dp[1] = { random_view(GEN_SHAPE(2, channels)) };
+    for (int64_t i = 0; i < gen_shape_count(&shape); i++) ((float *)x.data)[i] += 30;
+    gen_attr attr = { .groups = groups, .a = 1e-5 };
+    char name[96];
+    snprintf(name, sizeof name, "norm %dx%dx%d/%d", (int)n, (int)pixels, (int)channels, groups);
+    gen_call call = { .op = GEN_OP_NORM_STATS, .n_in = 1, .n_out = 1, .in = &x, .out = &stats, .attr = &attr, .name = name };
+    run_against_ref(name, &call, 0, 1e-6);
+    run_bound(&cpu_ref_norm_stats, &call, &(bound){ .work = { .n_phases = 1, .parts = { 1 } } });
+    gen_view in[4] = { x, stats, gamma, beta };
+    call = (gen_call){ .op = GEN_OP_NORM, .n_in = 4, .n_out = 1, .in = in, .out = out, .attr = &attr, .name = name };
+    call.epilogue.act = act, call.epilogue.act_a = .2;
+    run_against_ref(name, &call, 0, 2e-6);
+    call.epilogue.act = GEN_OP_COUNT;
+    in[3] = dy, call.op = GEN_OP_NORM_DX;
+    run_against_ref(name, &call, 0, 2e-6);
+    in[2] = dy, call.op = GEN_OP_NORM_DP, call.n_in = 3, call.out = dp;
+    run_against_ref(name, &call, 0, 2e-5);
+    free(x.data), free(dy.data), free(out[0].data), free(dp[0].data), free(stats.data);
+}
+
+static void bench_copy(const char *name, gen_op op, gen_shape from, gen_shape to, gen_attr attr)
+{
+    gen_view in[1] = { random_view(from) }, out[1] = { random_view(to) };
+    gen_call call = { .op = op, .n_in = 1, .n_out = 1, .in = in, .out = out, .attr = &attr, .name = name };
+    run_against_ref(name, &call, 0, 0);
+    free(in[0].data), free(out[0].data);
+}
+
+static void bench_movement(void)
+{
+    bench_copy("transpose 64x56x48", GEN_OP_TRANSPOSE, GEN_SHAPE(64, 56, 48), GEN_SHAPE(64, 48, 56), (gen_attr){ .perm = { 0, 2, 1 } });
+    bench_copy("transpose 515x1027", GEN_OP_TRANSPOSE, GEN_SHAPE(515, 1027), GEN_SHAPE(1027, 515), (gen_attr){ .perm = { 1, 0 } });
+    bench_copy("transpose 3x5x64x9", GEN_OP_TRANSPOSE, GEN_SHAPE(3, 5, 64, 9), GEN_SHAPE(5, 9, 3, 64), (gen_attr){ .perm = { 1, 3, 0, 2 } });
+    bench_copy("transpose heads", GEN_OP_TRANSPOSE, GEN_SHAPE(8, 64, 4, 16), GEN_SHAPE(8, 4, 64, 16), (gen_attr){ .perm = { 0, 2, 1, 3 } });
+    bench_copy("broadcast rows", GEN_OP_BROADCAST, GEN_SHAPE(64), GEN_SHAPE(32, 49, 64), (gen_attr){ 0 });
+    bench_copy("broadcast middle", GEN_OP_BROADCAST, GEN_SHAPE(32, 1, 64), GEN_SHAPE(32, 49, 64), (gen_attr){ 0 });
+    bench_copy("broadcast last", GEN_OP_BROADCAST, GEN_SHAPE(32, 49, 1), GEN_SHAPE(32, 49, 64), (gen_attr){ 0 });
+    bench_copy("broadcast scalar", GEN_OP_BROADCAST, GEN_SHAPE(1), GEN_SHAPE(31, 49, 7), (gen_attr){ 0 });
+    gen_attr slice = { .start = { 1, 8, 2, 47 }, .step = { 1, -2, 3, -1 } };
+    bench_copy("slice", GEN_OP_SLICE, GEN_SHAPE(5, 9, 20, 48), GEN_SHAPE(3, 4, 5, 40), slice);
+    bench_copy("slice_t", GEN_OP_SLICE_T, GEN_SHAPE(3, 4, 5, 40), GEN_SHAPE(5, 9, 20, 48), slice);
+    bench_copy("slice channels", GEN_OP_SLICE, GEN_SHAPE(8, 256, 128), GEN_SHAPE(8, 256, 64), (gen_attr){ .start = { 0, 0, 64 }, .step = { 1, 1, 1 } });
+    for (int mode = 0; mode < 2; mode++) {
+        gen_attr pad = { .mode = mode, .window = { .pad = { 3, 2, 1, 4 } } };
+        bench_copy("pad", GEN_OP_PAD, GEN_SHAPE(2, 30, 31, 64), GEN_SHAPE(2, 34, 37, 64), pad);
+        bench_copy("pad_t", GEN_OP_PAD_T, GEN_SHAPE(2, 34, 37, 64), GEN_SHAPE(2, 30, 31, 64), pad);
+    }
+    gen_view in[3] = { random_view(GEN_SHAPE(40, 9, 33)), random_view(GEN_SHAPE(40, 9, 64)), random_view(GEN_SHAPE(40, 9, 1)) }, out[1] = { random_view(GEN_SHAPE(40, 9, 98)) };
+    gen_attr attr = { .axis = 2 };
+    gen_call call = { .op = GEN_OP_CONCAT, .n_in = 3, .n_out = 1, .in = in, .out = out, .attr = &attr, .name = "concat" };
+    run_against_ref("concat", &call, 0, 0);
+    const gen_run_state state = { 12345678901234567ull, 77, 5 };
+    for (int op = GEN_OP_NORMAL; op <= GEN_OP_BERNOULLI; op++)
+        for (int odd = 0; odd < 2; odd++) {
+            gen_view y[1] = { random_view(odd ? GEN_SHAPE(37, 131) : GEN_SHAPE(32, 28, 28, 16)) };
+            gen_attr a = { .a = .3, .key = 0x123456789abcdefull };
+            gen_call random = { .op = (gen_op)op, .n_out = 1, .out = y, .attr = &a, .state = &state };
+            run_against_ref(gen_op_get((gen_op)op)->name, &random, 0, 0);
+            free(y[0].data);
+        }
+}
+
 static void bench_other(void)
 {
+    bench_norm(1, 64 * 32 * 32, 128, 128, GEN_OP_LEAKY);
+    bench_norm(1, 32 * 28 * 28, 64, 64, GEN_OP_RELU);
+    bench_norm(8, 32 * 32, 128, 32, GEN_OP_COUNT);
+    bench_norm(1, 64 * 64, 256, 256, GEN_OP_RELU);
+    bench_norm(3, 50, 37, 37, GEN_OP_TANH);
+    bench_norm(3, 50, 36, 4, GEN_OP_SIGMOID);
+    bench_norm(4, 7, 20, 1, GEN_OP_COUNT);
+    bench_norm(1024, 1, 256, 1, GEN_OP_COUNT);
+    bench_norm(33, 1, 21, 3, GEN_OP_COUNT);
+    bench_movement();
     bench_reduce(GEN_SHAPE(32, 28, 28, 32), 7, 1);
     bench_reduce(GEN_SHAPE(32, 28, 28, 1), 15, 1);
     bench_reduce(GEN_SHAPE(32, 14, 14, 64), 7, 10);
