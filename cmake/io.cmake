@@ -1,5 +1,5 @@
-# io: sources, the two plugins, tests and fuzz targets, by name. Included by the top CMakeLists.txt, which links png, z, cjson, threads and
-# ${CMAKE_DL_LIBS} to the library and defines GEN_SAMPLES_DIR, GEN_INSTALLED_DATA_DIR and GEN_PLUGIN_DIR.
+# io: sources, the two plugins, tests and fuzz targets, by name. Needs dependencies.cmake before it, GNUInstallDirs, and png, z, cjson,
+# threads and ${CMAKE_DL_LIBS} linked to the library; the tests use zlib themselves.
 set(IO_SOURCES
     io/file.c io/folder.c io/json.c io/deflate.c io/sha256.c io/plugin.c
     io/image.c io/png.c io/apng.c io/pnm.c
@@ -14,23 +14,24 @@ set(IO_TEST_SOURCES
 # Each is tests/fuzz/<name>.c with seeds in tests/fuzz/corpus/<name>/.
 set(FUZZ_TARGETS fuzz_png fuzz_idx fuzz_npy fuzz_safetensors fuzz_json fuzz_tfevents)
 
-# Plugins are opened at run time, from the folder of the program first: they call nothing of gen and link nothing of it.
-find_package(PkgConfig)
+set_source_files_properties(io/dataset.c PROPERTIES COMPILE_DEFINITIONS
+    "GEN_SAMPLES_DIR=\"${CMAKE_CURRENT_SOURCE_DIR}/samples/data\";GEN_INSTALLED_DATA_DIR=\"${CMAKE_INSTALL_FULL_DATADIR}/gen/data\"")
+set_source_files_properties(io/plugin.c PROPERTIES COMPILE_DEFINITIONS "GEN_PLUGIN_DIR=\"${CMAKE_INSTALL_FULL_LIBDIR}/gen\"")
+
+# Plugins call nothing of gen and link nothing of it. They are built beside the program, where it looks first. dependencies.cmake found
+# (or did not find) their libraries.
 set(IO_PLUGINS "")
-function(gen_add_plugin name source package)
-    if(PkgConfig_FOUND)
-        pkg_check_modules(${name}_DEP IMPORTED_TARGET ${package})
-    endif()
-    if(NOT ${name}_DEP_FOUND)
+function(gen_add_plugin name source library)
+    if(NOT ${library}_FOUND)
         return()
     endif()
     add_library(${name} MODULE ${source})
     gen_target_defaults(${name})
-    target_include_directories(${name} PRIVATE ${CMAKE_SOURCE_DIR})
-    target_link_libraries(${name} PRIVATE PkgConfig::${name}_DEP)
-    set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_BINARY_DIR})
+    target_include_directories(${name} PRIVATE ${CMAKE_CURRENT_SOURCE_DIR})
+    target_link_libraries(${name} PRIVATE PkgConfig::${library})
+    set_target_properties(${name} PROPERTIES LIBRARY_OUTPUT_DIRECTORY ${CMAKE_CURRENT_BINARY_DIR})
     install(TARGETS ${name} LIBRARY DESTINATION ${CMAKE_INSTALL_LIBDIR}/gen)
     set(IO_PLUGINS ${IO_PLUGINS} ${name} PARENT_SCOPE)
 endfunction()
-gen_add_plugin(gen_plot io/plot_cairo.c cairo)
-gen_add_plugin(gen_fetch io/fetch_curl.c libcurl)
+gen_add_plugin(gen_plot io/plot_cairo.c CAIRO)
+gen_add_plugin(gen_fetch io/fetch_curl.c CURL)
