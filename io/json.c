@@ -294,8 +294,31 @@ gen_status gen_json_finish(gen_json_out *out, gen_bytes *bytes, gen_error *err)
 
 gen_status gen_json_log(gen_file_log *log, gen_json_out *out, gen_error *err)
 {
-    gen_bytes line;
+    gen_bytes line = { 0 };
     append(out, "\n", 1);
     GEN_TRY(gen_json_finish(out, &line, err));
     return gen_file_log_write(log, line.data, line.size, err);
+}
+
+/* Whether a line is whole and belongs to a step up to this one. */
+static int keeps_line(const char *line, size_t n, int64_t step)
+{
+    gen_json *json;
+    int64_t own;
+    if (gen_json_parse(line, n, &json, NULL) != GEN_OK) return 0;
+    int keep = !gen_json_to_int(gen_json_get(json, "step"), &own) || own <= step;
+    gen_json_free(json);
+    return keep;
+}
+
+size_t gen_json_log_offset_after(const void *text, size_t size, int64_t step)
+{
+    const char *t = text;
+    size_t at = 0;
+    while (at < size) {
+        const char *end = memchr(t + at, '\n', size - at);
+        if (!end || !keeps_line(t + at, (size_t)(end - t) - at, step)) break;
+        at = (size_t)(end - t) + 1;
+    }
+    return at;
 }

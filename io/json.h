@@ -65,6 +65,10 @@ gen_status gen_json_finish(gen_json_out *out, gen_bytes *bytes, gen_error *err);
 /* Appends what out holds and a newline as one line of a JSON-lines log, in one write. */
 gen_status gen_json_log(gen_file_log *log, gen_json_out *out, gen_error *err);
 
+/* Where to cut a JSON-lines log so that it holds lines up to step: before the first line whose member "step" is larger, or that is cut
+ * short or damaged, as a killed writer leaves it. Lines without a step belong to those before them. */
+size_t gen_json_log_offset_after(const void *text, size_t size, int64_t step);
+
 #ifdef __cplusplus
 }
 #endif

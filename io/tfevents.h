@@ -16,7 +16,8 @@
 extern "C" {
 #endif
 
-/* Opens for appending; a new file gets the version event. Times are seconds since 1970. */
+/* Opens for appending; a new file gets the version event. A file that a kill may have left with a cut record is cut first, at
+ * gen_tfevents_offset_after. Times are seconds since 1970. */
 typedef struct gen_tfevents gen_tfevents;
 gen_status gen_tfevents_open(const char *path, double wall_time_s, gen_tfevents **out, gen_error *err);
 gen_status gen_tfevents_scalar(gen_tfevents *events, int64_t step, double wall_time_s, const char *tag, double value, gen_error *err);

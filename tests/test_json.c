@@ -150,3 +150,13 @@ TEST(json_log_appends_one_line)
     assert_string_equal((char *)bytes.data, "{\"step\":0}\n{\"step\":1}\n");
     gen_arena_free(arena);
 }
+
+TEST(json_log_is_cut_after_a_step_and_at_a_half_line)
+{
+    const char *log = "{\"model\":\"vae\"}\n{\"step\":1}\n{\"step\":2}\n{\"note\":1}\n{\"step\":3}\n{\"st";
+    size_t n = strlen(log);
+    assert_int_equal(gen_json_log_offset_after(log, n, 2), strstr(log, "{\"step\":3") - log);
+    assert_int_equal(gen_json_log_offset_after(log, n, 0), strstr(log, "{\"step\":1") - log);
+    assert_int_equal(gen_json_log_offset_after(log, n, 9), n - strlen("{\"st"));
+    assert_int_equal(gen_json_log_offset_after("", 0, 9), 0);
+}
