@@ -98,7 +98,7 @@ static gen_status read_unsized(int fd, const char *path, size_t limit, gen_arena
     size_t size = 0, room = 0;
     uint8_t *data = NULL;
     for (;;) {
-        size_t grown = room ? room * 2 : READ_STEP / 16, got;
+        size_t grown = room ? room * 2 : READ_STEP / 16, got = 0;
         uint8_t *more = gen_arena_alloc(arena, grown + 1);
         if (!more) return gen_fail(err, GEN_NO_MEMORY, "no memory for %zu bytes of '%s'", grown, path);
         if (size) memcpy(more, data, size);
@@ -115,7 +115,7 @@ static gen_status read_unsized(int fd, const char *path, size_t limit, gen_arena
 
 static gen_status read_sized(int fd, const char *path, size_t size, gen_arena *arena, gen_bytes *out, gen_error *err)
 {
-    size_t got;
+    size_t got = 0;
     uint8_t *data = gen_arena_alloc(arena, size + 1);
     if (!data) return gen_fail(err, GEN_NO_MEMORY, "no memory for the %zu bytes of '%s'", size, path);
     GEN_TRY(read_fully(fd, path, data, size, &got, err));
@@ -126,7 +126,7 @@ static gen_status read_sized(int fd, const char *path, size_t size, gen_arena *a
 
 gen_status gen_file_read(const char *path, size_t limit_bytes, gen_arena *arena, gen_bytes *out, gen_error *err)
 {
-    int fd;
+    int fd = -1;
     struct stat info;
     GEN_TRY(open_to_read(path, &fd, &info, err));
     gen_status status;
@@ -139,7 +139,7 @@ gen_status gen_file_read(const char *path, size_t limit_bytes, gen_arena *arena,
 
 gen_status gen_file_read_start(const char *path, size_t max_bytes, gen_arena *arena, gen_bytes *out, gen_error *err)
 {
-    int fd;
+    int fd = -1;
     struct stat info;
     GEN_TRY(open_to_read(path, &fd, &info, err));
     gen_status status = read_sized(fd, path, max_bytes, arena, out, err);
@@ -149,7 +149,7 @@ gen_status gen_file_read_start(const char *path, size_t max_bytes, gen_arena *ar
 
 gen_status gen_file_map(const char *path, gen_bytes *out, gen_error *err)
 {
-    int fd;
+    int fd = -1;
     struct stat info;
     GEN_TRY(open_to_read(path, &fd, &info, err));
     gen_bytes map = { NULL, (size_t)info.st_size };

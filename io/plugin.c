@@ -45,8 +45,8 @@ static int library_folder(char out[MAX_PATH])
 static void *try_folder(const char *folder, const char *below, const char *name, char *reason, size_t reason_bytes)
 {
     char path[MAX_PATH + 256];
-    snprintf(path, sizeof path, "%s%s/lib%s.so", folder, below, name);
-    if (access(path, R_OK)) return NULL;
+    int n = snprintf(path, sizeof path, "%s%s/lib%s.so", folder, below, name);
+    if (n < 0 || (size_t)n >= sizeof path || access(path, R_OK)) return NULL;
     void *library = dlopen(path, RTLD_NOW | RTLD_LOCAL);
     if (!library) snprintf(reason, reason_bytes, " (%s)", dlerror());
     return library;

@@ -9,6 +9,7 @@
 #include <math.h>
 #include <stdlib.h>
 #include <string.h>
+#include <zlib.h>
 
 static const gen_dataset_options plain = { 0 };
 
@@ -172,6 +173,55 @@ TEST(dataset_cifar_of_a_wrong_size_is_refused)
     TEST_OK(gen_file_write(path, "xyz", 3, &err));
     assert_int_equal(gen_dataset_open(path, &plain, NULL, arena, &data, &err), GEN_BAD_FILE);
     assert_non_null(strstr(err.text, "multiple of 3073"));
+    gen_arena_free(arena);
+}
+
+static void put_tar_member(gzFile file, const char *name, const uint8_t *data, unsigned size)
+{
+    char header[512] = "";
+    static const char zeros[512];
+    snprintf(header, 100, "cifar-10-batches-bin/%s", name);
+    snprintf(header + 124, 12, "%011o", size);
+    header[156] = '0';
+    gzwrite(file, header, 512);
+    gzwrite(file, data, size);
+    gzwrite(file, zeros, (512 - size % 512) % 512);
+}
+
+TEST(dataset_cifar_archive_is_read_without_unpacking)
+{
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    gen_dataset data;
+    uint8_t records[2 * 3073];
+    const char *folder = test_folder();
+    for (size_t i = 0; i < sizeof records; i++) records[i] = (uint8_t)(i * 7);
+    records[0] = 3, records[3073] = 9;
+    gzFile file = gzopen(gen_path_join(arena, folder, "cifar-10-binary.tar.gz"), "wb");
+    put_tar_member(file, "readme.html", records, 600);
+    put_tar_member(file, "test_batch.bin", records + 3073, 3073);
+    put_tar_member(file, "data_batch_1.bin", records, 2 * 3073);
+    static const char end[1024];
+    gzwrite(file, end, 1024);
+    gzclose(file);
+    TEST_OK(gen_dataset_open(folder, &plain, NULL, arena, &data, &err));
+    assert_int_equal(data.n * 100 + data.splits[GEN_SPLIT_TRAIN].n * 10 + data.splits[GEN_SPLIT_TEST].first, 322);
+    const int32_t labels[] = { 3, 9, 9 };
+    assert_memory_equal(data.labels, labels, sizeof labels);
+    assert_int_equal(data.px8[3 * 5 + 1], records[1 + 1024 + 5]); /* green of pixel 5 */
+    gen_arena_free(arena);
+}
+
+TEST(dataset_emnist_is_turned_upright)
+{
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    gen_dataset data;
+    const uint8_t idx[] = { 0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3, 4 };
+    const char *folder = test_folder();
+    TEST_OK(gen_file_write(gen_path_join(arena, folder, "emnist-letters-train-images-idx3-ubyte"), idx, sizeof idx, &err));
+    TEST_OK(gen_dataset_open(folder, &plain, NULL, arena, &data, &err));
+    assert_memory_equal(data.px8, "\1\3\2\4", 4);
     gen_arena_free(arena);
 }
 

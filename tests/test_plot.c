@@ -4,6 +4,7 @@
 
 #include "io/image.h"
 #include "io/plot.h"
+#include "io/plugin.h"
 
 #include <math.h>
 #include <stdlib.h>
@@ -169,4 +170,31 @@ TEST(plot_survives_failing_allocations)
         assert_true(done || status == GEN_NO_MEMORY);
         gen_arena_free(arena);
     }
+}
+
+TEST(plugin_that_is_absent_or_of_another_version_gives_one_sentence)
+{
+    gen_error err = { 0 };
+    const void *table;
+    assert_int_equal(gen_plugin_open("gen_nothing", 1, "testing", &table, &err), GEN_NO_DEVICE);
+    assert_string_equal(err.text, "testing needs libgen_nothing.so, which was not found: build gen with that library installed, or set $GEN_PLUGINS");
+    NEED_PLUGIN
+    err = (gen_error){ 0 };
+    assert_int_equal(gen_plugin_open("gen_plot", 9999, "testing", &table, &err), GEN_NO_DEVICE);
+    assert_non_null(strstr(err.text, "another one was found"));
+}
+
+TEST(plugin_that_is_no_library_is_passed_over)
+{
+    gen_error err = { 0 };
+    const void *table;
+    char path[1100];
+    const char *folder = test_folder();
+    snprintf(path, sizeof path, "%s/libgen_broken.so", folder);
+    TEST_OK(gen_file_write(path, "no library", 10, &err));
+    setenv("GEN_PLUGINS", folder, 1);
+    gen_status status = gen_plugin_open("gen_broken", 1, "testing", &table, &err);
+    unsetenv("GEN_PLUGINS");
+    assert_int_equal(status, GEN_NO_DEVICE);
+    assert_non_null(strstr(err.text, "libgen_broken.so"));
 }
