@@ -1,5 +1,5 @@
-/* Animated PNG (PNG third edition, 11.3.6): an ordinary PNG whose first picture is frame 0; acTL announces, fcTL times each frame, fdAT
- * carries the later ones. libpng does not know these chunks, so they are put together here. */
+/* Animated PNG (PNG third edition, 11.3.6): an ordinary PNG whose first picture is frame 0; acTL announces, fcTL times
+ * each frame, fdAT carries the later ones. libpng does not know these chunks, so they are put together here. */
 #include "io/deflate.h"
 #include "io/image.h"
 
@@ -38,8 +38,8 @@ static gen_status append(chunks *file, const void *data, size_t size, gen_error 
 }
 
 /* length, type, head and body as one chunk, checksum over all but the length */
-static gen_status append_chunk(chunks *file, const char *type, const uint8_t *head, size_t head_size, const uint8_t *body, size_t body_size,
-                               gen_error *err)
+static gen_status append_chunk(chunks *file, const char *type, const uint8_t *head, size_t head_size,
+                               const uint8_t *body, size_t body_size, gen_error *err)
 {
     uint8_t start[8], end[4];
     put_u32(start, (uint32_t)(head_size + body_size));
@@ -100,7 +100,8 @@ static gen_status append_texts(chunks *file, const gen_image *image, gen_error *
     for (int32_t i = 0; i < image->n_texts; i++) {
         uint8_t head[84] = { 0 };
         size_t n = strlen(image->texts[i].key);
-        if (n < 1 || n > 79) return gen_fail(err, GEN_BAD_OPTION, "PNG: a text key should have 1 to 79 characters, this has %zu", n);
+        if (n < 1 || n > 79)
+            return gen_fail(err, GEN_BAD_OPTION, "PNG: a text key should have 1 to 79 characters, this has %zu", n);
         memcpy(head, image->texts[i].key, n);
         const char *value = image->texts[i].value;
         GEN_TRY(append_chunk(file, "iTXt", head, n + 5, (const uint8_t *)value, strlen(value), err));
@@ -108,7 +109,8 @@ static gen_status append_texts(chunks *file, const gen_image *image, gen_error *
     return GEN_OK;
 }
 
-static gen_status append_frame(chunks *file, const gen_image *frame, const gen_bytes *packed, int32_t i, int32_t delay_ms, gen_error *err)
+static gen_status append_frame(chunks *file, const gen_image *frame, const gen_bytes *packed, int32_t i,
+                               int32_t delay_ms, gen_error *err)
 {
     uint8_t fctl[26] = { 0 }, number[4];
     uint32_t sequence = i ? 2 * (uint32_t)i - 1 : 0; /* fcTL and fdAT count together; frame 0 has no fdAT */
@@ -126,26 +128,32 @@ static gen_status append_frame(chunks *file, const gen_image *frame, const gen_b
 static gen_status check_frames(const gen_image *frames, int32_t n, int32_t delay_ms, int32_t loops, gen_error *err)
 {
     if (n < 1 || delay_ms < 1 || delay_ms > 65535 || loops < 0)
-        return gen_fail(err, GEN_BAD_OPTION, "animated PNG: %d frames of %d ms, %d loops: frames >= 1, 1..65535 ms and loops >= 0 were expected", n,
-                        delay_ms, loops);
+        return gen_fail(
+            err, GEN_BAD_OPTION,
+            "animated PNG: %d frames of %d ms, %d loops: frames >= 1, 1..65535 ms and loops >= 0 were expected", n,
+            delay_ms, loops);
     for (int32_t i = 0; i < n; i++) {
         const gen_image *f = &frames[i];
-        if (!f->px8 || f->channels < 1 || f->channels > 4 || f->width_px != frames->width_px || f->height_px != frames->height_px ||
-            f->channels != frames->channels)
-            return gen_fail(err, GEN_BAD_SHAPE, "animated PNG: frame %d is %d x %d x %d, all should be 8 bit and %d x %d x %d like frame 0", i,
-                            f->width_px, f->height_px, f->channels, frames->width_px, frames->height_px, frames->channels);
+        if (!f->px8 || f->channels < 1 || f->channels > 4 || f->width_px != frames->width_px ||
+            f->height_px != frames->height_px || f->channels != frames->channels)
+            return gen_fail(err, GEN_BAD_SHAPE,
+                            "animated PNG: frame %d is %d x %d x %d, all should be 8 bit and %d x %d x %d like frame 0",
+                            i, f->width_px, f->height_px, f->channels, frames->width_px, frames->height_px,
+                            frames->channels);
     }
     return GEN_OK;
 }
 
-gen_status gen_apng_write(const gen_image *frames, int32_t n_frames, int32_t delay_ms, int32_t loops, gen_arena *arena, gen_bytes *out,
-                          gen_error *err)
+gen_status gen_apng_write(const gen_image *frames, int32_t n_frames, int32_t delay_ms, int32_t loops, gen_arena *arena,
+                          gen_bytes *out, gen_error *err)
 {
     GEN_TRY(check_frames(frames, n_frames, delay_ms, loops, err));
     chunks file = { .arena = arena };
     size_t row = (size_t)frames->width_px * (size_t)frames->channels;
     uint8_t *scratch = gen_arena_alloc(arena, (row + 1) * (size_t)frames->height_px);
-    if (!scratch) return gen_fail(err, GEN_NO_MEMORY, "no memory for a frame of %d x %d pixels", frames->width_px, frames->height_px);
+    if (!scratch)
+        return gen_fail(err, GEN_NO_MEMORY, "no memory for a frame of %d x %d pixels", frames->width_px,
+                        frames->height_px);
     GEN_TRY(append_header(&file, frames, n_frames, loops, err));
     GEN_TRY(append_texts(&file, frames, err));
     for (int32_t i = 0; i < n_frames; i++) {

@@ -41,7 +41,8 @@ static char *place_of(gen_arena *arena, const char *root, const char *name)
 
 gen_status gen_dataset_find(const char *name_or_path, gen_arena *arena, char **path, gen_error *err)
 {
-    const char *roots[] = { getenv("GEN_DATA"), GEN_INSTALLED_DATA_DIR, GEN_SAMPLES_DIR, "/usr/share/datasets", cache_folder(arena) };
+    const char *roots[] = { getenv("GEN_DATA"), GEN_INSTALLED_DATA_DIR, GEN_SAMPLES_DIR, "/usr/share/datasets",
+                            cache_folder(arena) };
     if (!name_or_path[0]) return gen_fail(err, GEN_BAD_OPTION, "the name of a data set is empty");
     if (gen_path_exists(name_or_path)) return (*path = gen_arena_strdup(arena, name_or_path)) ? GEN_OK : no_memory(err);
     for (size_t i = 0; i < sizeof roots / sizeof *roots; i++) {
@@ -53,28 +54,36 @@ gen_status gen_dataset_find(const char *name_or_path, gen_arena *arena, char **p
         return GEN_OK;
     }
     if (gen_dataset_source_find(name_or_path))
-        return gen_fail(err, GEN_NOT_FOUND, "'%s' is not on this machine (looked in $GEN_DATA, %s, %s, /usr/share/datasets and the cache); fetch it with: gen data fetch %s",
+        return gen_fail(err, GEN_NOT_FOUND,
+                        "'%s' is not on this machine (looked in $GEN_DATA, %s, %s, /usr/share/datasets and the cache); "
+                        "fetch it with: gen data fetch %s",
                         name_or_path, GEN_INSTALLED_DATA_DIR, GEN_SAMPLES_DIR, name_or_path);
-    return gen_fail(err, GEN_NOT_FOUND, "'%.200s' is neither a file or folder nor a data set that gen knows; `gen data list` names those", name_or_path);
+    return gen_fail(err, GEN_NOT_FOUND,
+                    "'%.200s' is neither a file or folder nor a data set that gen knows; `gen data list` names those",
+                    name_or_path);
 }
 
-static gen_status fetch_into_cache(const char *name, const gen_sink *sink, gen_arena *arena, char **path, gen_error *err)
+static gen_status fetch_into_cache(const char *name, const gen_sink *sink, gen_arena *arena, char **path,
+                                   gen_error *err)
 {
     const gen_dataset_source *source = gen_dataset_source_find(name);
     const char *colon = strchr(name, ':'), *cache = cache_folder(arena);
-    if (!cache) return gen_fail(err, GEN_NOT_FOUND, "there is no cache folder to download '%s' to: set $XDG_CACHE_HOME or $HOME", name);
+    if (!cache)
+        return gen_fail(err, GEN_NOT_FOUND,
+                        "there is no cache folder to download '%s' to: set $XDG_CACHE_HOME or $HOME", name);
     char *folder = gen_path_join(arena, cache, source->name);
     if (!folder) return no_memory(err);
     GEN_TRY(gen_dataset_fetch(source, colon ? colon + 1 : NULL, folder, sink, err));
     return gen_dataset_find(name, arena, path, err);
 }
 
-static gen_status find_or_fetch(const char *name, const gen_dataset_options *options, const gen_sink *sink, gen_arena *arena, char **path,
-                                gen_error *err)
+static gen_status find_or_fetch(const char *name, const gen_dataset_options *options, const gen_sink *sink,
+                                gen_arena *arena, char **path, gen_error *err)
 {
     gen_error own = { 0 };
     gen_status status = gen_dataset_find(name, arena, path, &own);
-    if (status == GEN_NOT_FOUND && options->download && gen_dataset_source_find(name)) return fetch_into_cache(name, sink, arena, path, err);
+    if (status == GEN_NOT_FOUND && options->download && gen_dataset_source_find(name))
+        return fetch_into_cache(name, sink, arena, path, err);
     return status == GEN_OK ? GEN_OK : gen_fail(err, status, "%s", own.text);
 }
 
@@ -108,13 +117,16 @@ static void widen(const uint8_t *in, size_t n, float *out)
 static gen_status change_one(join *j, const gen_part *part, int64_t i, float *scratch, size_t room, gen_error *err)
 {
     gen_dataset *data = j->data;
-    size_t pixels = (size_t)part->height_px * (size_t)part->width_px, in = pixels * (size_t)part->channels, out = picture_size(data);
+    size_t pixels = (size_t)part->height_px * (size_t)part->width_px, in = pixels * (size_t)part->channels,
+           out = picture_size(data);
     float *source = scratch, *recoloured = scratch + room, *fitted = scratch + 2 * room;
     if (part->px8) widen(part->px8 + (size_t)i * in, in, source);
     else memcpy(source, part->values + (size_t)i * in, in * sizeof *source);
     gen_image_convert_channels(source, pixels, part->channels, recoloured, data->channels);
     if (part->height_px == data->height_px && part->width_px == data->width_px) fitted = recoloured;
-    else GEN_TRY(gen_image_fit_square(recoloured, part->height_px, part->width_px, data->channels, fitted, data->height_px, err));
+    else
+        GEN_TRY(gen_image_fit_square(recoloured, part->height_px, part->width_px, data->channels, fitted,
+                                     data->height_px, err));
     if (j->px8) gen_image_to_bytes(fitted, out, 0, 1, j->px8 + (size_t)(j->at + i) * out);
     else memcpy(j->values + (size_t)(j->at + i) * out, fitted, out * sizeof *fitted);
     return GEN_OK;
@@ -122,7 +134,8 @@ static gen_status change_one(join *j, const gen_part *part, int64_t i, float *sc
 
 static gen_status change_all(join *j, const gen_part *part, gen_error *err)
 {
-    size_t in = (size_t)part->height_px * (size_t)part->width_px * 4, out = picture_size(j->data), room = in > out ? in : out;
+    size_t in = (size_t)part->height_px * (size_t)part->width_px * 4, out = picture_size(j->data),
+           room = in > out ? in : out;
     float *scratch = gen_alloc(3 * room, sizeof *scratch);
     if (!scratch) return no_memory(err);
     gen_status status = GEN_OK;
@@ -145,13 +158,16 @@ static gen_status place_part(join *j, const gen_part *part, gen_error *err)
     return GEN_OK;
 }
 
-static gen_status check_parts(const gen_parts *parts, const gen_dataset_options *options, gen_dataset *data, gen_error *err)
+static gen_status check_parts(const gen_parts *parts, const gen_dataset_options *options, gen_dataset *data,
+                              gen_error *err)
 {
     const gen_part *first = &parts->part[0];
     for (int32_t i = 0; i < parts->n; i++) {
         const gen_part *p = &parts->part[i];
-        if (p->height_px != first->height_px || p->width_px != first->width_px || p->channels != first->channels || !p->px8 != !first->px8)
-            return gen_fail(err, GEN_BAD_FILE, "the splits of the data set differ in size: %d x %d x %d and %d x %d x %d", first->width_px,
+        if (p->height_px != first->height_px || p->width_px != first->width_px || p->channels != first->channels ||
+            !p->px8 != !first->px8)
+            return gen_fail(err, GEN_BAD_FILE,
+                            "the splits of the data set differ in size: %d x %d x %d and %d x %d x %d", first->width_px,
                             first->height_px, first->channels, p->width_px, p->height_px, p->channels);
         data->n += p->n;
     }
@@ -170,17 +186,21 @@ static int all_labelled(const gen_parts *parts)
 
 static gen_status make_room(join *j, const gen_parts *parts, gen_arena *arena, gen_error *err)
 {
-    size_t n = (size_t)j->data->n, size = picture_size(j->data), bytes = size * (parts->part[0].px8 ? 1 : sizeof(float));
+    size_t n = (size_t)j->data->n, size = picture_size(j->data),
+           bytes = size * (parts->part[0].px8 ? 1 : sizeof(float));
     void *room = n <= SIZE_MAX / 2 / bytes ? gen_arena_alloc(arena, n * bytes) : NULL;
     if (all_labelled(parts)) j->labels = gen_arena_alloc(arena, n * sizeof *j->labels);
-    if (!room || (all_labelled(parts) && !j->labels)) return gen_fail(err, GEN_NO_MEMORY, "no memory for %zu pictures of %zu bytes; choose a smaller --size", n, bytes);
+    if (!room || (all_labelled(parts) && !j->labels))
+        return gen_fail(err, GEN_NO_MEMORY, "no memory for %zu pictures of %zu bytes; choose a smaller --size", n,
+                        bytes);
     if (parts->part[0].px8) j->px8 = room;
     else j->values = room;
     return GEN_OK;
 }
 
 /* One part that fits is taken as it is; else all are copied, train first, then test, then validation. */
-static gen_status join_parts(const gen_parts *parts, const gen_dataset_options *options, gen_arena *arena, gen_dataset *data, gen_error *err)
+static gen_status join_parts(const gen_parts *parts, const gen_dataset_options *options, gen_arena *arena,
+                             gen_dataset *data, gen_error *err)
 {
     join j = { .data = data, .options = options };
     const gen_part *first = &parts->part[0];
@@ -200,7 +220,8 @@ static gen_status join_parts(const gen_parts *parts, const gen_dataset_options *
 
 /* ---- names ---- */
 
-static gen_status name_classes(gen_dataset *data, const gen_parts *parts, const gen_dataset_source *source, gen_arena *arena, gen_error *err)
+static gen_status name_classes(gen_dataset *data, const gen_parts *parts, const gen_dataset_source *source,
+                               gen_arena *arena, gen_error *err)
 {
     int32_t most = -1;
     data->class_names = parts->class_names, data->n_classes = parts->n_classes;
@@ -241,22 +262,25 @@ static gen_status take_validation(gen_dataset *data, int64_t n, gen_error *err)
     gen_range *train = &data->splits[GEN_SPLIT_TRAIN], *validation = &data->splits[GEN_SPLIT_VALIDATION];
     if (n <= 0) return GEN_OK;
     if (validation->n || n >= train->n)
-        return gen_fail(err, GEN_BAD_OPTION, "cannot take %lld validation pictures from %lld for training%s", (long long)n, (long long)train->n,
+        return gen_fail(err, GEN_BAD_OPTION, "cannot take %lld validation pictures from %lld for training%s",
+                        (long long)n, (long long)train->n,
                         validation->n ? ": the data set has a validation split of its own" : "");
     train->n -= n;
     *validation = (gen_range){ train->first + train->n, n };
     return GEN_OK;
 }
 
-gen_status gen_dataset_open(const char *name_or_path, const gen_dataset_options *options, const gen_sink *sink, gen_arena *arena,
-                            gen_dataset *out, gen_error *err)
+gen_status gen_dataset_open(const char *name_or_path, const gen_dataset_options *options, const gen_sink *sink,
+                            gen_arena *arena, gen_dataset *out, gen_error *err)
 {
     gen_parts parts = { 0 };
     gen_dataset data = { 0 };
     char *path;
     int32_t c = options->channels;
     if ((c != 0 && c != 1 && c != 3 && c != 4) || options->size_px < 0 || options->size_px > 1 << 14)
-        return gen_fail(err, GEN_BAD_OPTION, "size %d with %d channels: a size of at most 16384 and 1, 3 or 4 channels were expected", options->size_px, c);
+        return gen_fail(err, GEN_BAD_OPTION,
+                        "size %d with %d channels: a size of at most 16384 and 1, 3 or 4 channels were expected",
+                        options->size_px, c);
     GEN_TRY(find_or_fetch(name_or_path, options, sink, arena, &path, err));
     GEN_TRY(gen_parts_load(path, options, arena, &parts, err));
     if (!parts.n) return gen_fail(err, GEN_BAD_FILE, "'%s' has no pictures", path);

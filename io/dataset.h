@@ -2,8 +2,8 @@
  *
  *     gen_dataset data;
  *     gen_dataset_options o = { .size_px = 0, .channels = 0, .download = 1 };
- *     GEN_TRY(gen_dataset_open("mnist", &o, &sink, arena, &data, err));             // 70000 x 28 x 28 x 1, train 0..59999
- *     gen_dataset_batch(&data, indices, 32, x);                                     // x[32,28,28,1] in [0,1]
+ *     GEN_TRY(gen_dataset_open("mnist", &o, &sink, arena, &data, err)); // 70000 x 28 x 28 x 1
+ *     gen_dataset_batch(&data, indices, 32, x);                         // x[32,28,28,1] in [0,1]
  *     int32_t digit = data.labels[indices[0]];
  */
 #ifndef GEN_IO_DATASET_H
@@ -43,12 +43,13 @@ typedef struct gen_dataset_options {
     int64_t n_validation; /* so many from the end of the train split become the validation split */
 } gen_dataset_options;
 
-/* A name of gen_dataset_sources or a path: a folder with an IDX set (train-images-idx3-ubyte[.gz] …), a folder with CIFAR-10 (binary
- * version, also packed), one IDX, CIFAR .bin, .npy ([N,H,W], [N,H,W,C], or [N,H*W] of squares) or picture file, or a folder of pictures
- * (recursive, sorted; labels from sub-folders; train, test, val or validation as first level are splits). Looks at: the path itself, $GEN_DATA/<name>,
- * the installed data, samples/data/<name>, /usr/share/datasets/<name>, the user's cache; then downloads into the cache. sink may be NULL. */
-gen_status gen_dataset_open(const char *name_or_path, const gen_dataset_options *options, const gen_sink *sink, gen_arena *arena,
-                            gen_dataset *out, gen_error *err);
+/* A name of gen_dataset_sources or a path: a folder with an IDX set (train-images-idx3-ubyte[.gz] …), a folder with
+ * CIFAR-10 (binary version, also packed), one IDX, CIFAR .bin, .npy ([N,H,W], [N,H,W,C], or [N,H*W] of squares) or
+ * picture file, or a folder of pictures (recursive, sorted; labels from sub-folders; train, test, val or validation as
+ * first level are splits). Looks at: the path itself, $GEN_DATA/<name>, the installed data, samples/data/<name>,
+ * /usr/share/datasets/<name>, the user's cache; then downloads into the cache. sink may be NULL. */
+gen_status gen_dataset_open(const char *name_or_path, const gen_dataset_options *options, const gen_sink *sink,
+                            gen_arena *arena, gen_dataset *out, gen_error *err);
 
 /* Where a name's files are, without loading; GEN_NOT_FOUND names the places looked at. */
 gen_status gen_dataset_find(const char *name_or_path, gen_arena *arena, char **path, gen_error *err);
@@ -76,8 +77,10 @@ typedef struct gen_dataset_source {
 const gen_dataset_source *gen_dataset_sources(size_t *n);
 const gen_dataset_source *gen_dataset_source_find(const char *name); /* NULL; "quickdraw:cat" finds quickdraw */
 
-/* Downloads what is missing into folder (made when needed). word is what follows the colon in "quickdraw:cat", else NULL. */
-gen_status gen_dataset_fetch(const gen_dataset_source *source, const char *word, const char *folder, const gen_sink *sink, gen_error *err);
+/* Downloads what is missing into folder (made when needed). word is what follows the colon in "quickdraw:cat", else
+ * NULL. */
+gen_status gen_dataset_fetch(const gen_dataset_source *source, const char *word, const char *folder,
+                             const gen_sink *sink, gen_error *err);
 
 #ifdef __cplusplus
 }

@@ -14,8 +14,8 @@ typedef struct pictures {
     gen_path_list list; /* relative to folder; pictures only */
     int32_t height_px, width_px, channels;
     uint8_t *px8;
-    int64_t n;       /* decoded so far */
-    size_t *kept;    /* n: index in list */
+    int64_t n;    /* decoded so far */
+    size_t *kept; /* n: index in list */
     gen_parts *out;
 } pictures;
 
@@ -47,24 +47,30 @@ static gen_status choose_size(pictures *p, const gen_image *image, gen_error *er
     p->height_px = size ? size : image->height_px, p->width_px = size ? size : image->width_px;
     size_t bytes = (size_t)p->height_px * (size_t)p->width_px * (size_t)p->channels;
     p->px8 = p->list.n <= SIZE_MAX / 2 / bytes ? gen_arena_alloc(p->arena, p->list.n * bytes) : NULL;
-    if (!p->px8) return gen_fail(err, GEN_NO_MEMORY, "no memory for %zu pictures of %d x %d x %d; choose a smaller --size", p->list.n, p->width_px, p->height_px, p->channels);
+    if (!p->px8)
+        return gen_fail(err, GEN_NO_MEMORY, "no memory for %zu pictures of %d x %d x %d; choose a smaller --size",
+                        p->list.n, p->width_px, p->height_px, p->channels);
     return GEN_OK;
 }
 
 static gen_status place(pictures *p, const char *path, const gen_image *image, gen_arena *scratch, gen_error *err)
 {
     if (!p->px8) GEN_TRY(choose_size(p, image, err));
-    size_t pixels = (size_t)image->width_px * (size_t)image->height_px, wanted = (size_t)p->height_px * (size_t)p->width_px;
+    size_t pixels = (size_t)image->width_px * (size_t)image->height_px,
+           wanted = (size_t)p->height_px * (size_t)p->width_px;
     float *whole = gen_arena_alloc(scratch, pixels * (size_t)p->channels * sizeof *whole), *fitted = whole;
     if (!whole) return no_memory(err);
     gen_image_to_float(image, p->channels, whole);
     if (image->height_px != p->height_px || image->width_px != p->width_px) {
         if (!p->options->size_px)
-            return gen_fail(err, GEN_BAD_SHAPE, "%s has %d x %d pixels, the pictures before it %d x %d; give --size to bring all to one size", path,
-                            image->width_px, image->height_px, p->width_px, p->height_px);
+            return gen_fail(
+                err, GEN_BAD_SHAPE,
+                "%s has %d x %d pixels, the pictures before it %d x %d; give --size to bring all to one size", path,
+                image->width_px, image->height_px, p->width_px, p->height_px);
         fitted = gen_arena_alloc(scratch, wanted * (size_t)p->channels * sizeof *fitted);
         if (!fitted) return no_memory(err);
-        GEN_TRY(gen_image_fit_square(whole, image->height_px, image->width_px, p->channels, fitted, p->options->size_px, err));
+        GEN_TRY(gen_image_fit_square(whole, image->height_px, image->width_px, p->channels, fitted, p->options->size_px,
+                                     err));
     }
     size_t size = wanted * (size_t)p->channels;
     gen_image_to_bytes(fitted, size, 0, 1, p->px8 + (size_t)p->n * size);
@@ -82,16 +88,21 @@ static gen_status load_one(pictures *p, size_t i, gen_arena *scratch, gen_error 
     return GEN_OK;
 }
 
-/* With skip_bad, a picture that is damaged or of a kind not read is named and left out; want of memory is never skipped. */
+/* With skip_bad, a picture that is damaged or of a kind not read is named and left out; want of memory is never
+ * skipped. */
 static gen_status load_or_skip(pictures *p, size_t i, gen_error *err)
 {
     gen_error own = { 0 };
     gen_arena *scratch = gen_arena_new();
     gen_status status = scratch ? load_one(p, i, scratch, &own) : no_memory(&own);
     gen_arena_free(scratch);
-    int skip = p->options->skip_bad && (status == GEN_BAD_FILE || status == GEN_UNSUPPORTED || status == GEN_IO || status == GEN_NOT_FOUND);
+    int skip = p->options->skip_bad &&
+               (status == GEN_BAD_FILE || status == GEN_UNSUPPORTED || status == GEN_IO || status == GEN_NOT_FOUND);
     if (status == GEN_OK) return GEN_OK;
-    if (!skip) return gen_fail(err, status, "%s%s", own.text, status == GEN_BAD_FILE || status == GEN_UNSUPPORTED ? " (--skip-bad leaves such files out)" : "");
+    if (!skip)
+        return gen_fail(err, status, "%s%s", own.text,
+                        status == GEN_BAD_FILE || status == GEN_UNSUPPORTED ? " (--skip-bad leaves such files out)"
+                                                                            : "");
     char *text = gen_arena_strdup(p->arena, own.text);
     if (!text) return no_memory(err);
     p->out->skipped[p->out->n_skipped++] = text;
@@ -160,7 +171,9 @@ static gen_status collect_classes(pictures *p, int splits, gen_error *err)
         if (find_class(names, n, name, (size_t)(slash - name)) >= 0) continue;
         char *own = gen_arena_printf(p->arena, "%.*s", (int)(slash - name), name);
         if (!own) return no_memory(err);
-        if (n == MOST) return gen_fail(err, GEN_UNSUPPORTED, "'%s' has more than %d sub-folders, which would be that many classes", p->folder, MOST);
+        if (n == MOST)
+            return gen_fail(err, GEN_UNSUPPORTED, "'%s' has more than %d sub-folders, which would be that many classes",
+                            p->folder, MOST);
         int32_t at = n++;
         for (; at > 0 && strcmp(names[at - 1], own) > 0; at--) names[at] = names[at - 1];
         names[at] = own;
@@ -194,8 +207,12 @@ static void cut_into_parts(pictures *p, int splits, const int32_t *labels)
         gen_part *last = p->out->n ? &p->out->part[p->out->n - 1] : NULL;
         if (!last || last->split != split) {
             last = &p->out->part[p->out->n++]; /* at most as many as split_names, which fit */
-            *last = (gen_part){ .split = split, .height_px = p->height_px, .width_px = p->width_px, .channels = p->channels,
-                                .px8 = p->px8 + i * size, .labels = labels ? labels + i : NULL };
+            *last = (gen_part){ .split = split,
+                                .height_px = p->height_px,
+                                .width_px = p->width_px,
+                                .channels = p->channels,
+                                .px8 = p->px8 + i * size,
+                                .labels = labels ? labels + i : NULL };
         }
         last->n++;
     }
@@ -213,12 +230,17 @@ static gen_status list_pictures(pictures *p, const char *path, gen_error *err)
     GEN_TRY(gen_folder_list(path, 1, p->arena, &p->list, err));
     for (size_t i = 0; i < p->list.n; i++)
         if (is_picture(p->list.path[i])) p->list.path[n++] = p->list.path[i];
-    if (!n) return gen_fail(err, GEN_NOT_FOUND, "'%s' holds no data that gen knows: none of its %zu files is a picture (png, jpg, pgm, ppm) or a data set", path, p->list.n);
+    if (!n)
+        return gen_fail(
+            err, GEN_NOT_FOUND,
+            "'%s' holds no data that gen knows: none of its %zu files is a picture (png, jpg, pgm, ppm) or a data set",
+            path, p->list.n);
     p->list.n = n;
     return GEN_OK;
 }
 
-gen_status gen_parts_load_pictures(const char *path, const gen_dataset_options *options, gen_arena *arena, gen_parts *out, gen_error *err)
+gen_status gen_parts_load_pictures(const char *path, const gen_dataset_options *options, gen_arena *arena,
+                                   gen_parts *out, gen_error *err)
 {
     pictures p = { .folder = "", .options = options, .arena = arena, .out = out };
     int32_t *labels = NULL;
@@ -227,7 +249,9 @@ gen_status gen_parts_load_pictures(const char *path, const gen_dataset_options *
     out->skipped = gen_arena_alloc(arena, p.list.n * sizeof *out->skipped);
     if (!p.kept || !out->skipped) return no_memory(err);
     for (size_t i = 0; i < p.list.n; i++) GEN_TRY(load_or_skip(&p, i, err));
-    if (!p.n) return gen_fail(err, GEN_BAD_FILE, "none of the %zu pictures of '%s' could be read; the first: %s", p.list.n, path, out->skipped[0]);
+    if (!p.n)
+        return gen_fail(err, GEN_BAD_FILE, "none of the %zu pictures of '%s' could be read; the first: %s", p.list.n,
+                        path, out->skipped[0]);
     int splits = p.folder[0] && has_splits(&p.list);
     if (p.folder[0]) GEN_TRY(label_all(&p, splits, &labels, err));
     cut_into_parts(&p, splits, labels);

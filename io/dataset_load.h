@@ -1,4 +1,5 @@
-/* io/dataset_load.h: between io/dataset.c and io/dataset_load.c: what a loader hands over before sizes and channels are made equal.
+/* io/dataset_load.h: between io/dataset.c and io/dataset_load.c: what a loader hands over before sizes and channels are
+ * made equal.
  *
  *     gen_parts parts = { 0 };
  *     GEN_TRY(gen_parts_load("/data/mnist", options, arena, &parts, err));
@@ -30,9 +31,11 @@ typedef struct gen_parts {
 } gen_parts;
 
 /* Chooses the loader by what is at path. */
-gen_status gen_parts_load(const char *path, const gen_dataset_options *options, gen_arena *arena, gen_parts *out, gen_error *err);
+gen_status gen_parts_load(const char *path, const gen_dataset_options *options, gen_arena *arena, gen_parts *out,
+                          gen_error *err);
 
 /* A folder of pictures, or one picture file: io/dataset_folder.c. */
-gen_status gen_parts_load_pictures(const char *path, const gen_dataset_options *options, gen_arena *arena, gen_parts *out, gen_error *err);
+gen_status gen_parts_load_pictures(const char *path, const gen_dataset_options *options, gen_arena *arena,
+                                   gen_parts *out, gen_error *err);
 
 #endif

@@ -1,5 +1,5 @@
-/* The data sets that gen knows by name. No publisher below states a SHA-256 (Fashion-MNIST and CIFAR-10 state MD5 sums, which io does not
- * compute), so all files are unverified; their readers check every size all the same. */
+/* The data sets that gen knows by name. No publisher below states a SHA-256 (Fashion-MNIST and CIFAR-10 state MD5 sums,
+ * which io does not compute), so all files are unverified; their readers check every size all the same. */
 #include "io/dataset.h"
 #include "io/fetch.h"
 #include "io/file.h"
@@ -8,8 +8,13 @@
 #include <string.h>
 
 #define MNIST_FILES                                                                                                    \
-    { { "train-images-idx3-ubyte.gz", NULL }, { "train-labels-idx1-ubyte.gz", NULL }, { "t10k-images-idx3-ubyte.gz", NULL },  \
-      { "t10k-labels-idx1-ubyte.gz", NULL } }
+    {                                                                                                                  \
+        { "train-images-idx3-ubyte.gz", NULL }, { "train-labels-idx1-ubyte.gz", NULL },                                \
+            { "t10k-images-idx3-ubyte.gz", NULL },                                                                     \
+        {                                                                                                              \
+            "t10k-labels-idx1-ubyte.gz", NULL                                                                          \
+        }                                                                                                              \
+    }
 
 // clang-format off
 static const gen_dataset_source sources[] = {
@@ -69,8 +74,8 @@ static void put_name(char *out, size_t room, const char *pattern, const char *wo
     snprintf(out + n, room - n, "%s", pattern + 1);
 }
 
-static gen_status fetch_one(const gen_dataset_source *source, const gen_dataset_file *file, const char *word, const char *folder,
-                            const gen_sink *sink, gen_error *err)
+static gen_status fetch_one(const gen_dataset_source *source, const gen_dataset_file *file, const char *word,
+                            const char *folder, const gen_sink *sink, gen_error *err)
 {
     char path[4096], name[300], address[300], urls[GEN_DATASET_MAX_MIRRORS][600];
     const char *url_list[GEN_DATASET_MAX_MIRRORS];
@@ -78,21 +83,26 @@ static gen_status fetch_one(const gen_dataset_source *source, const gen_dataset_
     put_name(name, sizeof name, file->name, word, 0);
     put_name(address, sizeof address, file->name, word, 1);
     int length = snprintf(path, sizeof path, "%s/%s", folder, name);
-    if (length < 0 || (size_t)length >= sizeof path) return gen_fail(err, GEN_BAD_OPTION, "the folder's name '%.100s…' is too long", folder);
+    if (length < 0 || (size_t)length >= sizeof path)
+        return gen_fail(err, GEN_BAD_OPTION, "the folder's name '%.100s…' is too long", folder);
     if (gen_path_exists(path)) return GEN_OK;
     for (; n < GEN_DATASET_MAX_MIRRORS && source->mirrors[n]; n++) {
         snprintf(urls[n], sizeof urls[n], "%s%s", source->mirrors[n], address);
         url_list[n] = urls[n];
     }
-    return gen_fetch(&(gen_fetch_file){ .urls = url_list, .n_urls = n, .path = path, .sha256 = file->sha256 }, sink, err);
+    return gen_fetch(&(gen_fetch_file){ .urls = url_list, .n_urls = n, .path = path, .sha256 = file->sha256 }, sink,
+                     err);
 }
 
-gen_status gen_dataset_fetch(const gen_dataset_source *source, const char *word, const char *folder, const gen_sink *sink, gen_error *err)
+gen_status gen_dataset_fetch(const gen_dataset_source *source, const char *word, const char *folder,
+                             const gen_sink *sink, gen_error *err)
 {
-    if (!source->mirrors[0]) return gen_fail(err, GEN_NOT_FOUND, "'%s' cannot be fetched automatically: %s", source->name, source->by_hand);
+    if (!source->mirrors[0])
+        return gen_fail(err, GEN_NOT_FOUND, "'%s' cannot be fetched automatically: %s", source->name, source->by_hand);
     if (source->files[0].name[0] == '*' && (!word || !word[0] || strchr(word, '/') || strlen(word) > 100))
         return gen_fail(err, GEN_BAD_OPTION, "'%s' needs a word, as in %s:cat", source->name, source->name);
     GEN_TRY(gen_folder_make(folder, err));
-    for (int i = 0; i < GEN_DATASET_MAX_FILES && source->files[i].name; i++) GEN_TRY(fetch_one(source, &source->files[i], word, folder, sink, err));
+    for (int i = 0; i < GEN_DATASET_MAX_FILES && source->files[i].name; i++)
+        GEN_TRY(fetch_one(source, &source->files[i], word, folder, sink, err));
     return GEN_OK;
 }

@@ -28,8 +28,10 @@ int gen_is_gzip(const void *data, size_t size)
     return size >= 2 && d[0] == 0x1f && d[1] == 0x8b;
 }
 
-/* Runs inflate until out is full or the stream ends. A probe of one byte after a full buffer shows whether there is more. */
-static int inflate_all(z_stream *z, const uint8_t *data, size_t size, uint8_t *out, size_t out_size, size_t *got, int *more)
+/* Runs inflate until out is full or the stream ends. A probe of one byte after a full buffer shows whether there is
+ * more. */
+static int inflate_all(z_stream *z, const uint8_t *data, size_t size, uint8_t *out, size_t out_size, size_t *got,
+                       int *more)
 {
     uint8_t probe;
     const uint8_t *end = data + size;
@@ -46,7 +48,8 @@ static int inflate_all(z_stream *z, const uint8_t *data, size_t size, uint8_t *o
         size_t made = room - z->avail_out;
         if (full && made) return *more = 1, Z_STREAM_END;
         if (!full) *got += made;
-        if (rc == Z_STREAM_END && end - z->next_in > 2 && gen_is_gzip(z->next_in, (size_t)(end - z->next_in))) rc = inflateReset(z);
+        if (rc == Z_STREAM_END && end - z->next_in > 2 && gen_is_gzip(z->next_in, (size_t)(end - z->next_in)))
+            rc = inflateReset(z);
     }
     return rc;
 }
@@ -65,8 +68,10 @@ gen_status gen_gunzip(const void *data, size_t size, void *out, size_t out_size,
 gen_status gen_deflate(const void *data, size_t size, gen_arena *arena, gen_bytes *out, gen_error *err)
 {
     z_stream z = { .zalloc = allocate, .zfree = release };
-    if (size > UINT_MAX / 2) return gen_fail(err, GEN_UNSUPPORTED, "deflate: %zu bytes in one piece are too many", size);
-    if (deflateInit(&z, Z_DEFAULT_COMPRESSION) != Z_OK) return gen_fail(err, GEN_NO_MEMORY, "no memory to pack %zu bytes", size);
+    if (size > UINT_MAX / 2)
+        return gen_fail(err, GEN_UNSUPPORTED, "deflate: %zu bytes in one piece are too many", size);
+    if (deflateInit(&z, Z_DEFAULT_COMPRESSION) != Z_OK)
+        return gen_fail(err, GEN_NO_MEMORY, "no memory to pack %zu bytes", size);
     size_t bound = deflateBound(&z, size);
     uint8_t *packed = gen_arena_alloc(arena, bound);
     if (packed) {

@@ -11,13 +11,15 @@
 extern "C" {
 #endif
 
-/* No deflate stream expands by more than this (258 bytes from 2 bits): a claim beyond it is a lie that costs no memory. */
+/* No deflate stream expands by more than this (258 bytes from 2 bits): a claim beyond it is a lie. */
 #define GEN_DEFLATE_MAX_RATIO 1032
 
 int gen_is_gzip(const void *data, size_t size);
 
-/* Unpacks at most out_size bytes. got: bytes written; more: whether the stream goes on. GEN_BAD_FILE when it is damaged or cut. */
-gen_status gen_gunzip(const void *data, size_t size, void *out, size_t out_size, size_t *got, int *more, gen_error *err);
+/* Unpacks at most out_size bytes. got: bytes written; more: whether the stream goes on. GEN_BAD_FILE when it is damaged
+ * or cut. */
+gen_status gen_gunzip(const void *data, size_t size, void *out, size_t out_size, size_t *got, int *more,
+                      gen_error *err);
 
 /* zlib format (RFC 1950), as PNG wants it. */
 gen_status gen_deflate(const void *data, size_t size, gen_arena *arena, gen_bytes *out, gen_error *err);

@@ -65,7 +65,8 @@ static int on_data(void *context, const void *bytes, size_t n)
 {
     download *d = context;
     if (d->file->size_bytes && gen_file_log_size(d->log) + n > d->file->size_bytes) {
-        d->status = gen_fail(d->err, GEN_BAD_FILE, "it has more than the %llu bytes expected", (unsigned long long)d->file->size_bytes);
+        d->status = gen_fail(d->err, GEN_BAD_FILE, "it has more than the %llu bytes expected",
+                             (unsigned long long)d->file->size_bytes);
         return 1;
     }
     d->status = gen_file_log_write(d->log, bytes, n, d->err);
@@ -83,7 +84,8 @@ static gen_status check_content(const gen_fetch_file *file, const gen_bytes *map
 {
     char hex[GEN_SHA256_HEX];
     if (file->size_bytes && map->size != file->size_bytes)
-        return gen_fail(err, GEN_BAD_FILE, "it has %zu bytes, %llu were expected; it was removed", map->size, (unsigned long long)file->size_bytes);
+        return gen_fail(err, GEN_BAD_FILE, "it has %zu bytes, %llu were expected; it was removed", map->size,
+                        (unsigned long long)file->size_bytes);
     if (!file->sha256) return GEN_OK;
     gen_sha256(map->data, map->size, hex);
     if (same_hex(hex, file->sha256)) return GEN_OK;
@@ -110,11 +112,16 @@ static gen_status transfer(download *d, const char *url, int *resumed, gen_error
     d->status = GEN_OK, d->err = err, d->n_expected = d->file->size_bytes;
     if (from && from == d->file->size_bytes) return GEN_OK;
     announce(d, url, from);
-    gen_fetch_get request = { .url = url, .from_byte = from, .stall_s = d->file->stall_s > 0 ? d->file->stall_s : DEFAULT_STALL_S,
-                              .start = on_start, .data = on_data, .context = d };
+    gen_fetch_get request = { .url = url,
+                              .from_byte = from,
+                              .stall_s = d->file->stall_s > 0 ? d->file->stall_s : DEFAULT_STALL_S,
+                              .start = on_start,
+                              .data = on_data,
+                              .context = d };
     int rc = d->plugin->get(&request, reason, sizeof reason);
     if (d->status != GEN_OK) return d->status;
-    if (rc == HTTP_RANGE_NOT_SATISFIABLE && from) return gen_fail(err, GEN_BAD_FILE, "the part fetched before does not fit");
+    if (rc == HTTP_RANGE_NOT_SATISFIABLE && from)
+        return gen_fail(err, GEN_BAD_FILE, "the part fetched before does not fit");
     return rc ? gen_fail(err, GEN_IO, "%s", reason) : gen_file_log_sync(d->log, err);
 }
 
@@ -146,12 +153,14 @@ gen_status gen_fetch(const gen_fetch_file *file, const gen_sink *sink, gen_error
     GEN_TRY(gen_plugin_open("gen_fetch", GEN_FETCH_PLUGIN_VERSION, "downloading (libcurl)", &table, err));
     d.plugin = table;
     int n = snprintf(d.part, sizeof d.part, "%s.part", file->path);
-    if (n < 0 || (size_t)n >= sizeof d.part) return gen_fail(err, GEN_BAD_OPTION, "the name '%.100s…' is too long", file->path);
+    if (n < 0 || (size_t)n >= sizeof d.part)
+        return gen_fail(err, GEN_BAD_OPTION, "the name '%.100s…' is too long", file->path);
     for (int32_t i = 0; i < file->n_urls; i++) {
         last = (gen_error){ 0 };
         status = try_mirror(&d, file->urls[i], &last);
         if (status == GEN_OK) return GEN_OK;
     }
     const char *url = file->n_urls ? file->urls[file->n_urls - 1] : "(no address)";
-    return gen_fail(err, status == GEN_NO_MEMORY ? status : GEN_IO, "cannot fetch '%s': %.200s: %.180s", gen_path_base(file->path), url, last.text);
+    return gen_fail(err, status == GEN_NO_MEMORY ? status : GEN_IO, "cannot fetch '%s': %.200s: %.180s",
+                    gen_path_base(file->path), url, last.text);
 }

@@ -45,7 +45,8 @@ static void set_options(transfer *t, char *message)
     curl_easy_setopt(curl, CURLOPT_WRITEDATA, t);
     if (!t->request->from_byte) return;
     snprintf(range, sizeof range, "%llu-", (unsigned long long)t->request->from_byte);
-    curl_easy_setopt(curl, CURLOPT_RANGE, range); /* not RESUME_FROM, which fails when a server sends the whole file instead */
+    curl_easy_setopt(curl, CURLOPT_RANGE,
+                     range); /* not RESUME_FROM, which fails when a server sends the whole file instead */
 }
 
 static int get(const gen_fetch_get *request, char *reason, size_t reason_bytes)
@@ -59,7 +60,8 @@ static int get(const gen_fetch_get *request, char *reason, size_t reason_bytes)
     CURLcode rc = curl_easy_perform(t.curl);
     curl_easy_getinfo(t.curl, CURLINFO_RESPONSE_CODE, &code);
     curl_easy_cleanup(t.curl);
-    if (code >= 400) snprintf(reason, reason_bytes, "the server answered %ld%s", code, code == 404 ? " (not found)" : "");
+    if (code >= 400)
+        snprintf(reason, reason_bytes, "the server answered %ld%s", code, code == 404 ? " (not found)" : "");
     else if (rc == CURLE_OPERATION_TIMEDOUT) snprintf(reason, reason_bytes, "no data came for %d s", request->stall_s);
     else snprintf(reason, reason_bytes, "%s", message[0] ? message : curl_easy_strerror(rc));
     return code >= 400 ? (int)code : rc != CURLE_OK ? -1 : 0;

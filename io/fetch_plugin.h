@@ -1,4 +1,5 @@
-/* io/fetch_plugin.h: what io/fetch.c asks of the plugin libgen_fetch.so (io/fetch_curl.c). The plugin calls nothing of gen.
+/* io/fetch_plugin.h: what io/fetch.c asks of the plugin libgen_fetch.so (io/fetch_curl.c). The plugin calls nothing of
+ * gen.
  *
  *     const gen_fetch_plugin_table gen_fetch_plugin = { GEN_FETCH_PLUGIN_VERSION, get };
  */
@@ -14,7 +15,8 @@ typedef struct gen_fetch_get {
     const char *url;
     uint64_t from_byte; /* 0: the whole file */
     int32_t stall_s;
-    /* Before the first data: whether the server goes on at from_byte (else it starts anew), and the bytes to come (0: not said). */
+    /* Before the first data: whether the server goes on at from_byte (else it starts anew), and the bytes to come (0:
+     * not said). */
     int (*start)(void *context, int resumed, uint64_t n_bytes);
     int (*data)(void *context, const void *bytes, size_t n); /* both: not 0 ends the transfer */
     void *context;

@@ -89,7 +89,8 @@ static gen_status read_fully(int fd, const char *path, uint8_t *buffer, size_t w
 
 static gen_status fail_too_large(const char *path, size_t limit, gen_error *err)
 {
-    return gen_fail(err, GEN_BAD_FILE, "cannot read '%s': it is larger than the %zu bytes expected at most", path, limit);
+    return gen_fail(err, GEN_BAD_FILE, "cannot read '%s': it is larger than the %zu bytes expected at most", path,
+                    limit);
 }
 
 /* Pipes and /proc files have no size: the buffer doubles, each time copied into the arena. */
@@ -223,8 +224,8 @@ static gen_status name_temporary(gen_file_writer *w, gen_error *err)
 {
     static _Atomic uint32_t count;
     const char *base = gen_path_base(w->path);
-    int n = snprintf(w->temporary, sizeof w->temporary, "%.*s.%.200s.tmp-%ld-%u", (int)(base - w->path), w->path, base, (long)getpid(),
-                     atomic_fetch_add(&count, 1));
+    int n = snprintf(w->temporary, sizeof w->temporary, "%.*s.%.200s.tmp-%ld-%u", (int)(base - w->path), w->path, base,
+                     (long)getpid(), atomic_fetch_add(&count, 1));
     return n < 0 || (size_t)n >= sizeof w->temporary ? gen_file_fail(err, ENAMETOOLONG, "write", w->path) : GEN_OK;
 }
 
@@ -324,7 +325,8 @@ gen_status gen_file_log_write(gen_file_log *log, const void *data, size_t size, 
 {
     gen_status status = write_fully(log->fd, log->path, data, size, err);
     if (status == GEN_OK) log->size += size;
-    else if (ftruncate(log->fd, (off_t)log->size)) return status; /* then the reader meets a cut record, which it knows */
+    else if (ftruncate(log->fd, (off_t)log->size))
+        return status; /* then the reader meets a cut record, which it knows */
     return status;
 }
 
@@ -357,8 +359,8 @@ gen_status gen_file_truncate(const char *path, uint64_t size_bytes, gen_error *e
     struct stat info;
     if (stat(path, &info)) return gen_file_fail(err, errno, "cut", path);
     if ((uint64_t)info.st_size < size_bytes)
-        return gen_fail(err, GEN_IO, "cannot cut '%s' at byte %llu: it has only %llu", path, (unsigned long long)size_bytes,
-                        (unsigned long long)info.st_size);
+        return gen_fail(err, GEN_IO, "cannot cut '%s' at byte %llu: it has only %llu", path,
+                        (unsigned long long)size_bytes, (unsigned long long)info.st_size);
     return truncate(path, (off_t)size_bytes) ? gen_file_fail(err, errno, "cut", path) : GEN_OK;
 }
 

@@ -1,5 +1,6 @@
-/* io/file.h: whole files in and out. Reading is bounded; writing is atomic (a temporary file in the same folder, fsync, rename), so
- * that a full disk or a kill leaves the old file as it was. Only io/file.c and io/folder.c open files: codecs work on memory.
+/* io/file.h: whole files in and out. Reading is bounded; writing is atomic (a temporary file in the same folder, fsync,
+ * rename), so that a full disk or a kill leaves the old file as it was. Only io/file.c and io/folder.c open files:
+ * codecs work on memory.
  *
  *     gen_bytes png;
  *     GEN_TRY(gen_file_read("in.png", GEN_FILE_ANY_SIZE, arena, &png, err));
@@ -22,22 +23,23 @@ typedef struct gen_bytes {
 
 #define GEN_FILE_ANY_SIZE SIZE_MAX
 
-/* The file in the arena, followed by one zero byte that size does not count. GEN_NOT_FOUND when it is missing, GEN_BAD_FILE when it
- * is larger than limit_bytes, GEN_IO for a directory, no permission and the like. */
+/* The file in the arena, followed by one zero byte that size does not count. GEN_NOT_FOUND when it is missing,
+ * GEN_BAD_FILE when it is larger than limit_bytes, GEN_IO for a directory, no permission and the like. */
 gen_status gen_file_read(const char *path, size_t limit_bytes, gen_arena *arena, gen_bytes *out, gen_error *err);
 
 /* At most max_bytes from the start of the file, for looking at its first bytes. */
 gen_status gen_file_read_start(const char *path, size_t max_bytes, gen_arena *arena, gen_bytes *out, gen_error *err);
 
-/* The file in memory, read-only, until gen_file_unmap; the file must not shrink meanwhile. An empty file maps to size 0. */
+/* The file in memory, read-only, until gen_file_unmap; the file must not shrink meanwhile. An empty file maps to size
+ * 0. */
 gen_status gen_file_map(const char *path, gen_bytes *out, gen_error *err);
 void gen_file_unmap(gen_bytes *map);
 
 /* Replaces path by these bytes, atomically. A path that is no regular file (a pipe, /dev/null) is written directly. */
 gen_status gen_file_write(const char *path, const void *data, size_t size, gen_error *err);
 
-/* The same in pieces. commit makes the file appear, abandon leaves what was there; both free the writer, commit also when it fails.
- * After a failed put call abandon. */
+/* The same in pieces. commit makes the file appear, abandon leaves what was there; both free the writer, commit also
+ * when it fails. After a failed put call abandon. */
 typedef struct gen_file_writer gen_file_writer;
 gen_status gen_file_create(const char *path, gen_file_writer **out, gen_error *err);
 gen_status gen_file_put(gen_file_writer *writer, const void *data, size_t size, gen_error *err);
@@ -62,7 +64,8 @@ gen_status gen_file_remove(const char *path, gen_error *err);                 /*
 /* Puts "path: " before the text of an error that came from a codec; returns status. */
 gen_status gen_error_in_file(gen_error *err, const char *path, gen_status status);
 
-/* Test hook: from now on only this many bytes can be written by all the functions above, then the disk is "full". 0 = no limit. */
+/* Test hook: from now on only this many bytes can be written by all the functions above, then the disk is "full". 0 =
+ * no limit. */
 void gen_file_fail_write_at(uint64_t bytes);
 
 /* ---- folders and paths (io/folder.c) ---- */
@@ -72,7 +75,8 @@ int gen_path_is_folder(const char *path);
 const char *gen_path_base(const char *path);                    /* after the last slash */
 const char *gen_path_extension(const char *path);               /* after the last dot of the base, or "" */
 int gen_path_has_extension(const char *path, const char *word); /* "png", upper or lower case */
-char *gen_path_join(gen_arena *arena, const char *folder, const char *name); /* name itself when it is absolute; NULL: no memory */
+char *gen_path_join(gen_arena *arena, const char *folder,
+                    const char *name); /* name itself when it is absolute; NULL: no memory */
 
 gen_status gen_folder_make(const char *path, gen_error *err); /* with its parents; an existing folder is fine */
 
@@ -85,7 +89,8 @@ typedef struct gen_path_list {
 gen_status gen_folder_list(const char *folder, int recursive, gen_arena *arena, gen_path_list *out, gen_error *err);
 gen_status gen_folder_list_folders(const char *folder, gen_arena *arena, gen_path_list *out, gen_error *err);
 
-/* link_path becomes a symbolic link to target (relative to the link's folder), replaced by rename: readers see the old or the new. */
+/* link_path becomes a symbolic link to target (relative to the link's folder), replaced by rename: readers see the old
+ * or the new. */
 gen_status gen_file_link(const char *target, const char *link_path, gen_error *err);
 
 /* folder/lock, held until unlock or the end of the process, even by kill -9. GEN_BUSY when somebody holds it. */

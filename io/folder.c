@@ -104,10 +104,11 @@ static gen_status listing_add(listing *list, char *path, gen_error *err)
     return GEN_OK;
 }
 
-static gen_status list_folder(listing *list, const char *folder, const char *prefix, const ancestor *up, int depth, gen_error *err);
+static gen_status list_folder(listing *list, const char *folder, const char *prefix, const ancestor *up, int depth,
+                              gen_error *err);
 
-static gen_status list_entry(listing *list, const char *folder, const char *prefix, const char *name, const ancestor *here, int depth,
-                             gen_error *err)
+static gen_status list_entry(listing *list, const char *folder, const char *prefix, const char *name,
+                             const ancestor *here, int depth, gen_error *err)
 {
     struct stat info;
     char *full = gen_path_join(list->arena, folder, name), *relative = gen_path_join(list->arena, prefix, name);
@@ -121,7 +122,8 @@ static gen_status list_entry(listing *list, const char *folder, const char *pref
     return list_folder(list, full, relative, here, depth + 1, err);
 }
 
-static gen_status list_folder(listing *list, const char *folder, const char *prefix, const ancestor *up, int depth, gen_error *err)
+static gen_status list_folder(listing *list, const char *folder, const char *prefix, const ancestor *up, int depth,
+                              gen_error *err)
 {
     struct stat info;
     DIR *dir = opendir(folder);
@@ -181,7 +183,9 @@ static gen_status lock_file(int fd, const char *folder, gen_error *err)
 {
     if (!flock(fd, LOCK_EX | LOCK_NB)) return GEN_OK;
     if (errno != EWOULDBLOCK) return gen_file_fail(err, errno, "lock", folder);
-    return gen_fail(err, GEN_BUSY, "'%s' is in use by another process; wait for it, stop it, or choose another folder with --out", folder);
+    return gen_fail(err, GEN_BUSY,
+                    "'%s' is in use by another process; wait for it, stop it, or choose another folder with --out",
+                    folder);
 }
 
 gen_status gen_folder_lock_take(const char *folder, gen_folder_lock **out, gen_error *err)

@@ -24,8 +24,10 @@ static gen_status read_header(const uint8_t *h, size_t size, gen_idx *out, size_
 {
     if (size < 4 || h[0] || h[1] || (h[2] != 0x08 && !type_name(h[2])))
         return gen_fail(err, GEN_BAD_FILE, "IDX: the first bytes should be 0 0 8 and the number of dimensions");
-    if (h[2] != 0x08) return gen_fail(err, GEN_UNSUPPORTED, "IDX: this file holds %s, gen reads unsigned bytes", type_name(h[2]));
-    if (h[3] < 1 || h[3] > GEN_IDX_MAX_DIMS) return gen_fail(err, GEN_BAD_FILE, "IDX: %d dimensions, 1 to 4 were expected", h[3]);
+    if (h[2] != 0x08)
+        return gen_fail(err, GEN_UNSUPPORTED, "IDX: this file holds %s, gen reads unsigned bytes", type_name(h[2]));
+    if (h[3] < 1 || h[3] > GEN_IDX_MAX_DIMS)
+        return gen_fail(err, GEN_BAD_FILE, "IDX: %d dimensions, 1 to 4 were expected", h[3]);
     *header_bytes = 4 + 4 * (size_t)h[3];
     if (size < *header_bytes) return gen_fail(err, GEN_BAD_FILE, "IDX: the header is cut short");
     *out = (gen_idx){ .n_dims = h[3], .size = 1 };
@@ -42,7 +44,8 @@ static gen_status read_header(const uint8_t *h, size_t size, gen_idx *out, size_
 
 static gen_status fail_size(const gen_idx *idx, size_t found, const char *more, gen_error *err)
 {
-    return gen_fail(err, GEN_BAD_FILE, "IDX: the header promises %zu bytes of data, the file has %s%zu", idx->size, more, found);
+    return gen_fail(err, GEN_BAD_FILE, "IDX: the header promises %zu bytes of data, the file has %s%zu", idx->size,
+                    more, found);
 }
 
 static gen_status read_packed(const uint8_t *data, size_t size, gen_arena *arena, gen_idx *out, gen_error *err)

@@ -33,7 +33,8 @@ static gen_status fail_at(const char *text, const char *at, const char *what, ge
     return gen_fail(err, GEN_BAD_FILE, "JSON: %s at line %zu, column %zu", what, line, column);
 }
 
-/* What cJSON lets pass or does by recursion is looked at first: depth, and zero characters, which would cut a string short. */
+/* What cJSON lets pass or does by recursion is looked at first: depth, and zero characters, which would cut a string
+ * short. */
 static gen_status check_text(const char *text, size_t size, gen_error *err)
 {
     int depth = 0, in_string = 0;
@@ -42,11 +43,14 @@ static gen_status check_text(const char *text, size_t size, gen_error *err)
         if (!c) return fail_at(text, text + i, "a zero byte", err);
         if (in_string) {
             if (c == '"') in_string = 0;
-            else if ((unsigned char)c < 0x20) return fail_at(text, text + i, "a control character inside a string", err);
-            else if (c == '\\' && i + 5 < size && !memcmp(text + i, "\\u0000", 6)) return fail_at(text, text + i, "a zero character", err);
+            else if ((unsigned char)c < 0x20)
+                return fail_at(text, text + i, "a control character inside a string", err);
+            else if (c == '\\' && i + 5 < size && !memcmp(text + i, "\\u0000", 6))
+                return fail_at(text, text + i, "a zero character", err);
             else if (c == '\\') i++;
         } else if (c == '"') in_string = 1;
-        else if ((c == '{' || c == '[') && ++depth > MAX_DEPTH) return fail_at(text, text + i, "more than 64 levels", err);
+        else if ((c == '{' || c == '[') && ++depth > MAX_DEPTH)
+            return fail_at(text, text + i, "more than 64 levels", err);
         else if (c == '}' || c == ']') depth--;
     }
     return GEN_OK;
@@ -126,7 +130,9 @@ int gen_json_to_double(const gen_json *json, double *out)
 int gen_json_to_int(const gen_json *json, int64_t *out)
 {
     double value;
-    if (!gen_json_to_double(json, &value) || fabs(value) > 9007199254740992.0 || value < floor(value) || value > floor(value)) return 0;
+    if (!gen_json_to_double(json, &value) || fabs(value) > 9007199254740992.0 || value < floor(value) ||
+        value > floor(value))
+        return 0;
     *out = (int64_t)value;
     return 1;
 }
@@ -184,7 +190,12 @@ static void append_text(gen_json_out *out, const char *text)
 static size_t utf8_length(const unsigned char *p)
 {
     if (p[0] < 0x80) return 1;
-    unsigned low = p[0] == 0xe0 ? 0xa0 : p[0] == 0xf0 ? 0x90 : 0x80, high = p[0] == 0xed ? 0x9f : p[0] == 0xf4 ? 0x8f : 0xbf;
+    unsigned low = p[0] == 0xe0   ? 0xa0
+                   : p[0] == 0xf0 ? 0x90
+                                  : 0x80,
+             high = p[0] == 0xed   ? 0x9f
+                    : p[0] == 0xf4 ? 0x8f
+                                   : 0xbf;
     size_t n = p[0] >= 0xc2 && p[0] <= 0xdf ? 2 : (p[0] & 0xf0) == 0xe0 ? 3 : p[0] >= 0xf0 && p[0] <= 0xf4 ? 4 : 0;
     if (!n || p[1] < low || p[1] > high) return 0;
     for (size_t i = 2; i < n; i++)

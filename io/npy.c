@@ -1,4 +1,5 @@
-/* .npy: magic, version, header length, a Python dictionary {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), }, data. */
+/* .npy: magic, version, header length, a Python dictionary {'descr': '<f4', 'fortran_order': False, 'shape': (3, 4), },
+ * data. */
 #include "io/npy.h"
 
 #include <stdio.h>
@@ -86,10 +87,13 @@ static gen_status read_dictionary(text t, header *h, gen_npy *npy, gen_error *er
     int ok = take(&t, "{");
     while (ok && !take(&t, "}")) ok = take_entry(&t, h, npy) && (take(&t, ",") || (t.at < t.end && *t.at == '}'));
     if (!ok || !h->descr[0] || !h->has_order || !h->has_shape)
-        return gen_fail(err, GEN_BAD_FILE, "npy: the header should be a dictionary of a simple descr, fortran_order and shape of at most %d sizes",
-                        GEN_NPY_MAX_DIMS);
+        return gen_fail(
+            err, GEN_BAD_FILE,
+            "npy: the header should be a dictionary of a simple descr, fortran_order and shape of at most %d sizes",
+            GEN_NPY_MAX_DIMS);
     if (h->fortran)
-        return gen_fail(err, GEN_UNSUPPORTED, "npy: the array is in Fortran order; save numpy.ascontiguousarray(x) instead");
+        return gen_fail(err, GEN_UNSUPPORTED,
+                        "npy: the array is in Fortran order; save numpy.ascontiguousarray(x) instead");
     return GEN_OK;
 }
 
@@ -112,12 +116,15 @@ static gen_status count_values(gen_npy *npy, size_t item, size_t bytes, gen_erro
     for (int32_t i = 0; i < npy->n_dims; i++) {
         size_t dim = (size_t)npy->dims[i];
         if (!dim) empty = 1;
-        else if (n > SIZE_MAX / 16 / dim) return gen_fail(err, GEN_BAD_FILE, "npy: the sizes in the header are too large");
+        else if (n > SIZE_MAX / 16 / dim)
+            return gen_fail(err, GEN_BAD_FILE, "npy: the sizes in the header are too large");
         else n *= dim;
     }
     npy->n = empty ? 0 : n;
     if (npy->n * item != bytes)
-        return gen_fail(err, GEN_BAD_FILE, "npy: the header promises %zu values of %zu bytes, the file has %zu bytes of data", npy->n, item, bytes);
+        return gen_fail(err, GEN_BAD_FILE,
+                        "npy: the header promises %zu values of %zu bytes, the file has %zu bytes of data", npy->n,
+                        item, bytes);
     return GEN_OK;
 }
 
@@ -157,24 +164,29 @@ gen_status gen_npy_read(const void *data, size_t size, gen_arena *arena, gen_npy
     const uint8_t *d = data;
     gen_npy npy = { 0 };
     header h = { 0 };
-    if (size < 12 || memcmp(d, magic, 6)) return gen_fail(err, GEN_BAD_FILE, "npy: the file should start with \\x93NUMPY");
+    if (size < 12 || memcmp(d, magic, 6))
+        return gen_fail(err, GEN_BAD_FILE, "npy: the file should start with \\x93NUMPY");
     if (d[6] != 1 && d[6] != 2) return gen_fail(err, GEN_UNSUPPORTED, "npy: version %d, gen reads 1 and 2", d[6]);
     size_t start = d[6] == 1 ? 10 : 12, length = (size_t)little_endian(d + 8, start - 8);
-    if (length > MAX_HEADER || length > size - start) return gen_fail(err, GEN_BAD_FILE, "npy: a header of %zu bytes is not possible here", length);
+    if (length > MAX_HEADER || length > size - start)
+        return gen_fail(err, GEN_BAD_FILE, "npy: a header of %zu bytes is not possible here", length);
     GEN_TRY(read_dictionary((text){ (const char *)d + start, (const char *)d + start + length }, &h, &npy, err));
     size_t item = type_bytes(h.descr, npy.type);
-    if (!item) return gen_fail(err, GEN_UNSUPPORTED, "npy: values of type '%s'; gen reads <f4 <f8 |u1 <i4 <i8 |b1", h.descr);
+    if (!item)
+        return gen_fail(err, GEN_UNSUPPORTED, "npy: values of type '%s'; gen reads <f4 <f8 |u1 <i4 <i8 |b1", h.descr);
     GEN_TRY(count_values(&npy, item, size - start - length, err));
     GEN_TRY(read_values(d + start + length, item, arena, &npy, err));
     *out = npy;
     return GEN_OK;
 }
 
-gen_status gen_npy_write(const float *values, const int64_t *dims, int32_t n_dims, gen_arena *arena, gen_bytes *out, gen_error *err)
+gen_status gen_npy_write(const float *values, const int64_t *dims, int32_t n_dims, gen_arena *arena, gen_bytes *out,
+                         gen_error *err)
 {
     char head[512];
     size_t n = 1;
-    if (n_dims < 0 || n_dims > GEN_NPY_MAX_DIMS) return gen_fail(err, GEN_BAD_SHAPE, "npy: %d dimensions, at most %d are written", n_dims, GEN_NPY_MAX_DIMS);
+    if (n_dims < 0 || n_dims > GEN_NPY_MAX_DIMS)
+        return gen_fail(err, GEN_BAD_SHAPE, "npy: %d dimensions, at most %d are written", n_dims, GEN_NPY_MAX_DIMS);
     size_t at = (size_t)snprintf(head, sizeof head, "{'descr': '<f4', 'fortran_order': False, 'shape': (");
     for (int32_t i = 0; i < n_dims; i++) {
         at += (size_t)snprintf(head + at, sizeof head - at, "%lld,%s", (long long)dims[i], i + 1 < n_dims ? " " : "");

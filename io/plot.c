@@ -16,7 +16,8 @@ static const uint32_t ink = 0x333333, grid_colour = 0xe6e6e6;
 /* Tableau's ten, as matplotlib orders them. */
 static uint32_t series_colour(int32_t i)
 {
-    static const uint32_t colours[] = { 0x1f77b4, 0xff7f0e, 0x2ca02c, 0xd62728, 0x9467bd, 0x8c564b, 0xe377c2, 0x7f7f7f, 0xbcbd22, 0x17becf };
+    static const uint32_t colours[] = { 0x1f77b4, 0xff7f0e, 0x2ca02c, 0xd62728, 0x9467bd,
+                                        0x8c564b, 0xe377c2, 0x7f7f7f, 0xbcbd22, 0x17becf };
     return colours[i % 10];
 }
 
@@ -52,7 +53,8 @@ int32_t gen_plot_ticks(double low, double high, int32_t n, double ticks[16])
     int32_t count = 0;
     if (!(high > low) || n < 1) return 0;
     double step = nice_step((high - low) / n);
-    for (double k = ceil(low / step - 1e-9); k * step <= high + step * 1e-9 && count < MAX_TICKS; k++) ticks[count++] = k * step;
+    for (double k = ceil(low / step - 1e-9); k * step <= high + step * 1e-9 && count < MAX_TICKS; k++)
+        ticks[count++] = k * step;
     return count;
 }
 
@@ -80,7 +82,8 @@ static range with_air(range r, double air)
 {
     if (r.low > r.high) return (range){ 0, 1 };
     double span = r.high - r.low, least = fmax(fabs(r.high), 1e-30) * 1e-6;
-    if (span < least) return (range){ r.low - fmax(fabs(r.low) * 0.1, 1e-30), r.high + fmax(fabs(r.high) * 0.1, 1e-30) };
+    if (span < least)
+        return (range){ r.low - fmax(fabs(r.low) * 0.1, 1e-30), r.high + fmax(fabs(r.high) * 0.1, 1e-30) };
     return (range){ r.low - span * air, r.high + span * air };
 }
 
@@ -169,7 +172,8 @@ static double legend_width(const figure *f)
 {
     double widest = 0;
     char buffer[16];
-    for (int32_t i = 0; i < f->n_names; i++) widest = fmax(widest, f->draw->text_width(f->canvas, legend_text(f, i, buffer), TEXT));
+    for (int32_t i = 0; i < f->n_names; i++)
+        widest = fmax(widest, f->draw->text_width(f->canvas, legend_text(f, i, buffer), TEXT));
     return f->n_names ? widest + 24 + MARGIN : 0;
 }
 
@@ -177,7 +181,8 @@ static void lay_out(figure *f, double width, double height)
 {
     double widest = 0;
     char buffer[32];
-    for (int32_t i = 0; i < f->n_y; i++) widest = fmax(widest, f->draw->text_width(f->canvas, y_tick_text(f, i, buffer), TEXT));
+    for (int32_t i = 0; i < f->n_y; i++)
+        widest = fmax(widest, f->draw->text_width(f->canvas, y_tick_text(f, i, buffer), TEXT));
     f->left = MARGIN + widest + 8 + (f->plot->y_label ? TEXT + 10 : 0);
     f->top = MARGIN + (f->plot->title ? TITLE + 12 : 0);
     f->width = fmax(20, width - f->left - legend_width(f) - MARGIN - 4);
@@ -202,7 +207,8 @@ static void draw_axes(const figure *f)
     for (int32_t i = 0; i < f->n_x; i++) {
         double x = sharp(x_px(f, f->ticks_x[i]));
         stroke(f, x, f->top, x, bottom, grid_colour);
-        f->draw->text(f->canvas, x, bottom + 6 + TEXT / 2.0, tick_text(f->ticks_x[i], tick_step(f->ticks_x, f->n_x), buffer), TEXT, ink, 0.5, 0, 0);
+        f->draw->text(f->canvas, x, bottom + 6 + TEXT / 2.0,
+                      tick_text(f->ticks_x[i], tick_step(f->ticks_x, f->n_x), buffer), TEXT, ink, 0.5, 0, 0);
     }
     for (int32_t i = 0; i < f->n_y; i++) {
         double y = sharp(y_px(f, f->ticks_y[i]));
@@ -254,7 +260,8 @@ static int keep_bytes(void *context, const void *bytes, size_t n)
 static gen_status figure_open(figure *f, const gen_plot *plot, gen_arena *arena, gen_error *err)
 {
     const void *table;
-    double width = plot->width_px ? plot->width_px : DEFAULT_WIDTH, height = plot->height_px ? plot->height_px : DEFAULT_HEIGHT;
+    double width = plot->width_px ? plot->width_px : DEFAULT_WIDTH,
+           height = plot->height_px ? plot->height_px : DEFAULT_HEIGHT;
     if (width < 100 || height < 100 || width > 10000 || height > 10000)
         return gen_fail(err, GEN_BAD_OPTION, "a plot of %g x %g pixels: 100 to 10000 were expected", width, height);
     GEN_TRY(gen_plugin_open("gen_plot", GEN_PLOT_PLUGIN_VERSION, "drawing plots (cairo)", &table, err));
@@ -311,7 +318,8 @@ static double *room_for_points(size_t n, gen_arena *arena, gen_error *err)
     return xy;
 }
 
-gen_status gen_plot_lines(const gen_plot *plot, const gen_series *series, int32_t n_series, gen_arena *arena, gen_bytes *out, gen_error *err)
+gen_status gen_plot_lines(const gen_plot *plot, const gen_series *series, int32_t n_series, gen_arena *arena,
+                          gen_bytes *out, gen_error *err)
 {
     figure f = { .plot = plot };
     range x = no_range, y = no_range;
@@ -332,7 +340,8 @@ gen_status gen_plot_lines(const gen_plot *plot, const gen_series *series, int32_
 }
 
 gen_status gen_plot_scatter(const gen_plot *plot, const double *x, const double *y, const int32_t *labels, size_t n,
-                            const char *const *label_names, int32_t n_labels, gen_arena *arena, gen_bytes *out, gen_error *err)
+                            const char *const *label_names, int32_t n_labels, gen_arena *arena, gen_bytes *out,
+                            gen_error *err)
 {
     figure f = { .plot = plot };
     range rx = no_range, ry = no_range;
@@ -343,7 +352,8 @@ gen_status gen_plot_scatter(const gen_plot *plot, const double *x, const double 
     double radius = n > 5000 ? 1.4 : n > 500 ? 2 : 3, alpha = n > 5000 ? 0.5 : 0.75;
     for (size_t i = 0; i < n; i++)
         if (has_point(plot, x[i], y[i]))
-            f.draw->disc(f.canvas, x_px(&f, x[i]), y_px(&f, y_value(plot, y[i])), radius, series_colour(labels ? labels[i] & 0xffff : 0), alpha);
+            f.draw->disc(f.canvas, x_px(&f, x[i]), y_px(&f, y_value(plot, y[i])), radius,
+                         series_colour(labels ? labels[i] & 0xffff : 0), alpha);
     return figure_close(&f, out, err);
 }
 
@@ -364,21 +374,25 @@ static void draw_bars(const figure *f, range r, int32_t n_bins, const double *de
 {
     double width = (r.high - r.low) / n_bins, floor_px = y_px(f, f->y0);
     for (int32_t i = 0; i < n_bins; i++) {
-        double left = x_px(f, r.low + i * width), right = x_px(f, r.low + (i + 1) * width), value = y_value(f->plot, density[i]);
+        double left = x_px(f, r.low + i * width), right = x_px(f, r.low + (i + 1) * width),
+               value = y_value(f->plot, density[i]);
         if (!is_usable(value) || density[i] <= 0) continue;
-        f->draw->box(f->canvas, left + 0.5, y_px(f, value), fmax(0.5, right - left - 1), floor_px - y_px(f, value), series_colour(0), 0.65);
+        f->draw->box(f->canvas, left + 0.5, y_px(f, value), fmax(0.5, right - left - 1), floor_px - y_px(f, value),
+                     series_colour(0), 0.65);
     }
 }
 
-gen_status gen_plot_histogram(const gen_plot *plot, const double *values, size_t n, int32_t n_bins, const gen_series *curve, gen_arena *arena,
-                              gen_bytes *out, gen_error *err)
+gen_status gen_plot_histogram(const gen_plot *plot, const double *values, size_t n, int32_t n_bins,
+                              const gen_series *curve, gen_arena *arena, gen_bytes *out, gen_error *err)
 {
     figure f = { .plot = plot };
     range bars = no_range, y = no_range;
-    if (n_bins < 1 || n_bins > 10000) return gen_fail(err, GEN_BAD_OPTION, "a histogram with %d bars: 1 to 10000 were expected", n_bins);
+    if (n_bins < 1 || n_bins > 10000)
+        return gen_fail(err, GEN_BAD_OPTION, "a histogram with %d bars: 1 to 10000 were expected", n_bins);
     for (size_t i = 0; i < n; i++) widen_range(&bars, values[i]);
     bars = with_air(bars, 0);
-    double *density = gen_arena_alloc(arena, (size_t)n_bins * sizeof *density), *xy = room_for_points(curve ? curve->n : 0, arena, err);
+    double *density = gen_arena_alloc(arena, (size_t)n_bins * sizeof *density),
+           *xy = room_for_points(curve ? curve->n : 0, arena, err);
     if (!density || !xy) return gen_fail(err, GEN_NO_MEMORY, "no memory for a histogram of %d bars", n_bins);
     count_bins(values, n, bars, n_bins, density);
     range x = bars;

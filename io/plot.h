@@ -29,18 +29,22 @@ typedef struct gen_series {
     size_t n; /* points that are not finite are left out and break the line */
 } gen_series;
 
-/* All functions: the file in the arena; GEN_NO_DEVICE when the plugin is not there. Without any finite point the axes are drawn from 0 to 1. */
-gen_status gen_plot_lines(const gen_plot *plot, const gen_series *series, int32_t n_series, gen_arena *arena, gen_bytes *out, gen_error *err);
+/* All functions: the file in the arena; GEN_NO_DEVICE when the plugin is not there. Without any finite point the axes
+ * are drawn from 0 to 1. */
+gen_status gen_plot_lines(const gen_plot *plot, const gen_series *series, int32_t n_series, gen_arena *arena,
+                          gen_bytes *out, gen_error *err);
 
 /* Points coloured by label 0..n_labels-1 (labels NULL: one colour). label_names NULL: the numbers. */
 gen_status gen_plot_scatter(const gen_plot *plot, const double *x, const double *y, const int32_t *labels, size_t n,
-                            const char *const *label_names, int32_t n_labels, gen_arena *arena, gen_bytes *out, gen_error *err);
+                            const char *const *label_names, int32_t n_labels, gen_arena *arena, gen_bytes *out,
+                            gen_error *err);
 
 /* The density of values in n_bins bars, with a curve (NULL for none) over it, such as the density it should have. */
-gen_status gen_plot_histogram(const gen_plot *plot, const double *values, size_t n, int32_t n_bins, const gen_series *curve, gen_arena *arena,
-                              gen_bytes *out, gen_error *err);
+gen_status gen_plot_histogram(const gen_plot *plot, const double *values, size_t n, int32_t n_bins,
+                              const gen_series *curve, gen_arena *arena, gen_bytes *out, gen_error *err);
 
-/* Round numbers that cut low..high in about n steps of 1, 2 or 5 times a power of ten, both ends inside; at most 16. Returns how many. */
+/* Round numbers that cut low..high in about n steps of 1, 2 or 5 times a power of ten, both ends inside; at most 16.
+ * Returns how many. */
 int32_t gen_plot_ticks(double low, double high, int32_t n, double ticks[16]);
 
 #ifdef __cplusplus

@@ -67,11 +67,13 @@ static void disc(gen_canvas *c, double x, double y, double radius, uint32_t colo
 
 static void choose_font(gen_canvas *c, double size, int bold)
 {
-    cairo_select_font_face(c->cairo, "sans-serif", CAIRO_FONT_SLANT_NORMAL, bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
+    cairo_select_font_face(c->cairo, "sans-serif", CAIRO_FONT_SLANT_NORMAL,
+                           bold ? CAIRO_FONT_WEIGHT_BOLD : CAIRO_FONT_WEIGHT_NORMAL);
     cairo_set_font_size(c->cairo, size);
 }
 
-static void text(gen_canvas *c, double x, double y, const char *words, double size, uint32_t colour, double at, int upward, int bold)
+static void text(gen_canvas *c, double x, double y, const char *words, double size, uint32_t colour, double at,
+                 int upward, int bold)
 {
     cairo_text_extents_t extents, small;
     choose_font(c, size, bold);
@@ -115,4 +117,6 @@ static int close_canvas(gen_canvas *c)
 }
 
 extern const gen_plot_plugin_table gen_plot_plugin; /* found by name with dlsym */
-const gen_plot_plugin_table gen_plot_plugin = { GEN_PLOT_PLUGIN_VERSION, open_canvas, line, box, disc, text, text_width, clip, close_canvas };
+const gen_plot_plugin_table gen_plot_plugin = {
+    GEN_PLOT_PLUGIN_VERSION, open_canvas, line, box, disc, text, text_width, clip, close_canvas
+};

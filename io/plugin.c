@@ -71,11 +71,17 @@ gen_status gen_plugin_open(const char *name, uint32_t version, const char *purpo
     char reason[200] = "", symbol[64];
     void *library = search(name, reason, sizeof reason);
     if (!library)
-        return gen_fail(err, GEN_NO_DEVICE, "%s needs lib%s.so, which was not found%s: build gen with that library installed, or set $GEN_PLUGINS", purpose, name, reason);
+        return gen_fail(
+            err, GEN_NO_DEVICE,
+            "%s needs lib%s.so, which was not found%s: build gen with that library installed, or set $GEN_PLUGINS",
+            purpose, name, reason);
     snprintf(symbol, sizeof symbol, "%s_plugin", name);
     const uint32_t *table = dlsym(library, symbol);
     if (!table || *table != version)
-        return gen_fail(err, GEN_NO_DEVICE, "%s needs lib%s.so of this build of gen, another one was found: rebuild it or change $GEN_PLUGINS", purpose, name);
+        return gen_fail(
+            err, GEN_NO_DEVICE,
+            "%s needs lib%s.so of this build of gen, another one was found: rebuild it or change $GEN_PLUGINS", purpose,
+            name);
     *out = table;
     return GEN_OK;
 }

@@ -1,5 +1,5 @@
-/* PNG through libpng, from memory to memory. libpng leaves by longjmp, so all its calls sit in functions that `guarded` runs: they keep
- * their state in a struct and hold nothing that would be lost. */
+/* PNG through libpng, from memory to memory. libpng leaves by longjmp, so all its calls sit in functions that `guarded`
+ * runs: they keep their state in a struct and hold nothing that would be lost. */
 #include "io/deflate.h"
 #include "io/image.h"
 
@@ -114,12 +114,14 @@ static void read_picture(png_job *job)
     png_read_info(job->png, job->info);
     uint32_t width = png_get_image_width(job->png, job->info), height = png_get_image_height(job->png, job->info);
     if (!is_possible(job, height, png_get_rowbytes(job->png, job->info))) {
-        job->status = gen_fail(job->err, GEN_BAD_FILE, "PNG: it claims %u x %u pixels, which cannot come out of %zu bytes", width, height, job->in_size);
+        job->status =
+            gen_fail(job->err, GEN_BAD_FILE, "PNG: it claims %u x %u pixels, which cannot come out of %zu bytes", width,
+                     height, job->in_size);
         return;
     }
     expand_all(job);
-    job->status = gen_image_new((int32_t)width, (int32_t)height, png_get_channels(job->png, job->info), png_get_bit_depth(job->png, job->info),
-                                job->arena, &job->image, job->err);
+    job->status = gen_image_new((int32_t)width, (int32_t)height, png_get_channels(job->png, job->info),
+                                png_get_bit_depth(job->png, job->info), job->arena, &job->image, job->err);
     if (job->status == GEN_OK) read_rows(job);
 }
 
@@ -144,7 +146,8 @@ static void read_texts(png_job *job)
         int is_utf8 = text[i].compression >= PNG_ITXT_COMPRESSION_NONE;
         const char *value = text[i].text ? text[i].text : "";
         copy[i].key = latin1_to_utf8(text[i].key, strlen(text[i].key), job->arena);
-        copy[i].value = is_utf8 ? gen_arena_strdup(job->arena, value) : latin1_to_utf8(value, strlen(value), job->arena);
+        copy[i].value =
+            is_utf8 ? gen_arena_strdup(job->arena, value) : latin1_to_utf8(value, strlen(value), job->arena);
         ok = copy[i].key && copy[i].value;
     }
     if (!ok) job->status = gen_fail(job->err, GEN_NO_MEMORY, "no memory for the text chunks of a PNG");
@@ -219,14 +222,15 @@ static void write_texts(png_job *job)
 
 static void write_all(png_job *job)
 {
-    static const int colour_types[] = { 0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB, PNG_COLOR_TYPE_RGB_ALPHA };
+    static const int colour_types[] = { 0, PNG_COLOR_TYPE_GRAY, PNG_COLOR_TYPE_GRAY_ALPHA, PNG_COLOR_TYPE_RGB,
+                                        PNG_COLOR_TYPE_RGB_ALPHA };
     const gen_image *image = job->source;
     const uint16_t one = 1;
     uint32_t width = (uint32_t)image->width_px, height = (uint32_t)image->height_px;
     png_set_write_fn(job->png, job, on_write, on_flush);
     png_set_user_limits(job->png, GEN_IMAGE_MAX_PIXELS, GEN_IMAGE_MAX_PIXELS);
-    png_set_IHDR(job->png, job->info, width, height, image->px16 ? 16 : 8, colour_types[image->channels], PNG_INTERLACE_NONE,
-                 PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
+    png_set_IHDR(job->png, job->info, width, height, image->px16 ? 16 : 8, colour_types[image->channels],
+                 PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     write_texts(job);
     png_write_info(job->png, job->info);
     if (image->px16 && *(const uint8_t *)&one) png_set_swap(job->png);
@@ -238,8 +242,10 @@ static void write_all(png_job *job)
 
 gen_status gen_png_write(const gen_image *image, gen_arena *arena, gen_bytes *out, gen_error *err)
 {
-    if (image->width_px < 1 || image->height_px < 1 || image->channels < 1 || image->channels > 4 || (!image->px8 && !image->px16))
-        return gen_fail(err, GEN_BAD_SHAPE, "PNG: cannot write %d x %d pixels with %d channels", image->width_px, image->height_px, image->channels);
+    if (image->width_px < 1 || image->height_px < 1 || image->channels < 1 || image->channels > 4 ||
+        (!image->px8 && !image->px16))
+        return gen_fail(err, GEN_BAD_SHAPE, "PNG: cannot write %d x %d pixels with %d channels", image->width_px,
+                        image->height_px, image->channels);
     png_job job = { .arena = arena, .err = err, .source = image };
     job.png = png_create_write_struct_2(PNG_LIBPNG_VER_STRING, &job, on_error, on_warning, &job, allocate, release);
     if (job.png) job.info = png_create_info_struct(job.png);

@@ -1,4 +1,4 @@
-/* PGM and PPM (netpbm): "P5 width height maxval" and samples, most significant byte first; P2 and P3 are decimal text. */
+/* PGM and PPM (netpbm): "P5 width height maxval" and samples, most significant byte first; P2 and P3 are text. */
 #include "io/image.h"
 
 #include <stdio.h>
@@ -30,7 +30,8 @@ static int32_t read_number(pnm *p)
     int32_t value = 0;
     int digits = 0;
     skip_space(p);
-    while (p->at < p->size && p->data[p->at] >= '0' && p->data[p->at] <= '9' && digits++ < 9) value = value * 10 + (p->data[p->at++] - '0');
+    while (p->at < p->size && p->data[p->at] >= '0' && p->data[p->at] <= '9' && digits++ < 9)
+        value = value * 10 + (p->data[p->at++] - '0');
     return digits >= 1 && digits <= 9 ? value : -1;
 }
 
@@ -55,7 +56,8 @@ static gen_status read_text(pnm *p, gen_image *image, size_t n, uint32_t maxval,
 static void read_binary(const pnm *p, gen_image *image, size_t n, uint32_t maxval)
 {
     const uint8_t *d = p->data + p->at;
-    for (size_t i = 0; i < n; i++) set_sample(image, i, maxval > 255 ? (uint32_t)d[2 * i] << 8 | d[2 * i + 1] : d[i], maxval);
+    for (size_t i = 0; i < n; i++)
+        set_sample(image, i, maxval > 255 ? (uint32_t)d[2 * i] << 8 | d[2 * i + 1] : d[i], maxval);
 }
 
 gen_status gen_pnm_read(const void *data, size_t size, gen_arena *arena, gen_image *out, gen_error *err)
@@ -67,12 +69,14 @@ gen_status gen_pnm_read(const void *data, size_t size, gen_arena *arena, gen_ima
     int32_t width = read_number(&p), height = read_number(&p), maxval = read_number(&p);
     if (width < 1 || height < 1 || maxval < 1 || maxval > 65535)
         return gen_fail(err, GEN_BAD_FILE, "PNM: the header should give width, height and a maximum of 1..65535");
-    if (p.at >= size || !is_space(p.data[p.at])) return gen_fail(err, GEN_BAD_FILE, "PNM: one white space was expected after the header");
+    if (p.at >= size || !is_space(p.data[p.at]))
+        return gen_fail(err, GEN_BAD_FILE, "PNM: one white space was expected after the header");
     p.at++;
     uint64_t n = (uint64_t)width * (uint64_t)height * (uint64_t)channels; /* below 2^62 */
     uint64_t need = is_text ? 2 * n - 1 : maxval > 255 ? 2 * n : n;
     if (need > size - p.at)
-        return gen_fail(err, GEN_BAD_FILE, "PNM: %d x %d pixels need %llu bytes, the file has %zu", width, height, (unsigned long long)need, size - p.at);
+        return gen_fail(err, GEN_BAD_FILE, "PNM: %d x %d pixels need %llu bytes, the file has %zu", width, height,
+                        (unsigned long long)need, size - p.at);
     gen_image image;
     GEN_TRY(gen_image_new(width, height, channels, maxval > 255 ? 16 : 8, arena, &image, err));
     if (is_text) GEN_TRY(read_text(&p, &image, (size_t)n, (uint32_t)maxval, err));
@@ -85,8 +89,10 @@ gen_status gen_pnm_write(const gen_image *image, gen_arena *arena, gen_bytes *ou
 {
     int colours = image->channels >= 3 ? 3 : 1, bytes = image->px16 ? 2 : 1;
     char header[64];
-    int head = snprintf(header, sizeof header, "P%c\n%d %d\n%d\n", colours == 3 ? '6' : '5', image->width_px, image->height_px, bytes == 2 ? 65535 : 255);
-    size_t pixels = (size_t)image->width_px * (size_t)image->height_px, size = (size_t)head + pixels * (size_t)(colours * bytes);
+    int head = snprintf(header, sizeof header, "P%c\n%d %d\n%d\n", colours == 3 ? '6' : '5', image->width_px,
+                        image->height_px, bytes == 2 ? 65535 : 255);
+    size_t pixels = (size_t)image->width_px * (size_t)image->height_px,
+           size = (size_t)head + pixels * (size_t)(colours * bytes);
     uint8_t *data = gen_arena_alloc(arena, size), *to = data + head;
     if (!data) return gen_fail(err, GEN_NO_MEMORY, "no memory for a PNM file of %zu bytes", size);
     memcpy(data, header, (size_t)head);

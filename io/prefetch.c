@@ -1,5 +1,6 @@
-/* A ring of two buffers between one filling thread and one caller. Invariant, under the lock: taken <= filled <= taken + SLOTS, and the
- * caller holds slot (taken - 1) % SLOTS until its next call, so the thread fills only while filled < taken + SLOTS - held. */
+/* A ring of two buffers between one filling thread and one caller. Invariant, under the lock: taken <= filled <= taken
+ * + SLOTS, and the caller holds slot (taken - 1) % SLOTS until its next call, so the thread fills only while filled <
+ * taken + SLOTS - held. */
 #define _POSIX_C_SOURCE 200809L
 #include "io/prefetch.h"
 
@@ -71,14 +72,16 @@ static gen_status start(gen_prefetch *q, gen_error *err)
     return gen_fail(err, GEN_NO_MEMORY, "no thread could be started to load data ahead");
 }
 
-gen_status gen_prefetch_new(gen_prefetch_fn fill, void *context, size_t batch_bytes, int64_t first, int64_t n, gen_prefetch **out, gen_error *err)
+gen_status gen_prefetch_new(gen_prefetch_fn fill, void *context, size_t batch_bytes, int64_t first, int64_t n,
+                            gen_prefetch **out, gen_error *err)
 {
     gen_prefetch *q = gen_alloc(1, sizeof *q);
     if (!q) return gen_fail(err, GEN_NO_MEMORY, "no memory to load data ahead");
     *q = (gen_prefetch){ .fill = fill, .context = context, .first = first, .n = n };
     for (int i = 0; i < SLOTS; i++) q->slot[i] = gen_alloc(1, batch_bytes);
     gen_status status = GEN_OK;
-    if (!q->slot[0] || !q->slot[1]) status = gen_fail(err, GEN_NO_MEMORY, "no memory for two batches of %zu bytes", batch_bytes);
+    if (!q->slot[0] || !q->slot[1])
+        status = gen_fail(err, GEN_NO_MEMORY, "no memory for two batches of %zu bytes", batch_bytes);
     if (status == GEN_OK) status = start(q, err);
     if (status == GEN_OK) *out = q;
     else release(q);

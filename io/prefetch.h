@@ -1,4 +1,5 @@
-/* io/prefetch.h: a thread that fills batches ahead of the training loop. Batch i is what fill makes of the number i: never a matter of timing.
+/* io/prefetch.h: a thread that fills batches ahead of the training loop. Batch i is what fill makes of the number i:
+ * never a matter of timing.
  *
  *     gen_prefetch *queue;
  *     GEN_TRY(gen_prefetch_new(fill, &loader, bytes, first_step, n_steps, &queue, err));
@@ -15,13 +16,15 @@
 extern "C" {
 #endif
 
-/* Makes batch number i in buffer, on the queue's thread. A failure reaches the caller of next, in order, and ends the queue. */
+/* Makes batch number i in buffer, on the queue's thread. A failure reaches the caller of next, in order, and ends the
+ * queue. */
 typedef gen_status (*gen_prefetch_fn)(void *context, int64_t i, void *buffer, gen_error *err);
 
 typedef struct gen_prefetch gen_prefetch;
 
 /* Two buffers of batch_bytes; batches first .. first + n - 1 (n < 0: no end). */
-gen_status gen_prefetch_new(gen_prefetch_fn fill, void *context, size_t batch_bytes, int64_t first, int64_t n, gen_prefetch **out, gen_error *err);
+gen_status gen_prefetch_new(gen_prefetch_fn fill, void *context, size_t batch_bytes, int64_t first, int64_t n,
+                            gen_prefetch **out, gen_error *err);
 
 /* The next batch; waits for it. GEN_STOPPED after the last one. One caller at a time. */
 gen_status gen_prefetch_next(gen_prefetch *queue, const void **batch, gen_error *err);

@@ -49,7 +49,9 @@ static gen_status read_dtype(const gen_json *item, entry *e, gen_error *err)
         e->tensor.dtype = (gen_dtype)d;
         return GEN_OK;
     }
-    return gen_fail(err, GEN_UNSUPPORTED, "safetensors: tensor \"%.100s\" has dtype %.20s; gen reads F32 F64 F16 BF16 I64 I32 U8 BOOL", e->tensor.name, text);
+    return gen_fail(err, GEN_UNSUPPORTED,
+                    "safetensors: tensor \"%.100s\" has dtype %.20s; gen reads F32 F64 F16 BF16 I64 I32 U8 BOOL",
+                    e->tensor.name, text);
 }
 
 static gen_status read_shape(const gen_json *item, entry *e, gen_error *err)
@@ -62,7 +64,8 @@ static gen_status read_shape(const gen_json *item, entry *e, gen_error *err)
     for (const gen_json *d = gen_json_first(shape); d; d = gen_json_next(d)) {
         int64_t dim;
         if (t->n_dims == GEN_TENSOR_MAX_DIMS) return fail_tensor(err, t->name, "more than 8 dimensions");
-        if (!gen_json_to_int(d, &dim) || dim < 0) return fail_tensor(err, t->name, "the sizes in shape should be whole numbers");
+        if (!gen_json_to_int(d, &dim) || dim < 0)
+            return fail_tensor(err, t->name, "the sizes in shape should be whole numbers");
         t->dims[t->n_dims++] = dim;
         if (!dim) empty = 1;
         else if (n > SIZE_MAX / 16 / (size_t)dim) return fail_tensor(err, t->name, "the shape is too large");
@@ -74,22 +77,27 @@ static gen_status read_shape(const gen_json *item, entry *e, gen_error *err)
 
 static gen_status read_offsets(const gen_json *item, entry *e, uint64_t data_size, gen_error *err)
 {
-    const gen_json *offsets = gen_json_get(item, "data_offsets"), *first = gen_json_is_array(offsets) ? gen_json_first(offsets) : NULL;
+    const gen_json *offsets = gen_json_get(item, "data_offsets"),
+                   *first = gen_json_is_array(offsets) ? gen_json_first(offsets) : NULL;
     const gen_json *second = first ? gen_json_next(first) : NULL;
     int64_t begin, end;
-    if (!second || gen_json_next(second) || !gen_json_to_int(first, &begin) || !gen_json_to_int(second, &end) || begin < 0 || end < begin)
+    if (!second || gen_json_next(second) || !gen_json_to_int(first, &begin) || !gen_json_to_int(second, &end) ||
+        begin < 0 || end < begin)
         return fail_tensor(err, e->tensor.name, "data_offsets should be [begin, end]");
     if ((uint64_t)end > data_size)
-        return gen_fail(err, GEN_BAD_FILE, "safetensors: tensor \"%.100s\" ends at byte %lld of the data, but there are only %llu: the file is cut short",
+        return gen_fail(err, GEN_BAD_FILE,
+                        "safetensors: tensor \"%.100s\" ends at byte %lld of the data, but there are only %llu: the "
+                        "file is cut short",
                         e->tensor.name, (long long)end, (unsigned long long)data_size);
     if ((uint64_t)(end - begin) != (uint64_t)e->tensor.n * gen_dtype_bytes(e->tensor.dtype))
-        return gen_fail(err, GEN_BAD_FILE, "safetensors: tensor \"%.100s\" has %zu values of %s but %lld bytes", e->tensor.name, e->tensor.n,
-                        gen_dtype_name(e->tensor.dtype), (long long)(end - begin));
+        return gen_fail(err, GEN_BAD_FILE, "safetensors: tensor \"%.100s\" has %zu values of %s but %lld bytes",
+                        e->tensor.name, e->tensor.n, gen_dtype_name(e->tensor.dtype), (long long)(end - begin));
     e->begin = (uint64_t)begin, e->end = (uint64_t)end;
     return GEN_OK;
 }
 
-static gen_status read_tensor(const gen_json *item, const uint8_t *data, uint64_t data_size, gen_arena *arena, entry *e, gen_error *err)
+static gen_status read_tensor(const gen_json *item, const uint8_t *data, uint64_t data_size, gen_arena *arena, entry *e,
+                              gen_error *err)
 {
     e->tensor.name = gen_arena_strdup(arena, gen_json_key(item));
     if (!e->tensor.name) return gen_fail(err, GEN_NO_MEMORY, "no memory for the names of a safetensors file");
@@ -109,15 +117,19 @@ static size_t count_items(const gen_json *list)
 
 static gen_status read_metadata(const gen_json *list, gen_arena *arena, gen_safetensors *st, gen_error *err)
 {
-    if (!gen_json_is_object(list)) return gen_fail(err, GEN_BAD_FILE, "safetensors: __metadata__ should be an object of strings");
+    if (!gen_json_is_object(list))
+        return gen_fail(err, GEN_BAD_FILE, "safetensors: __metadata__ should be an object of strings");
     st->metadata = gen_arena_alloc(arena, count_items(list) * sizeof *st->metadata);
     if (!st->metadata) return gen_fail(err, GEN_NO_MEMORY, "no memory for the metadata of a safetensors file");
     for (const gen_json *item = gen_json_first(list); item; item = gen_json_next(item)) {
         const char *text = gen_json_text(item);
-        if (!text) return gen_fail(err, GEN_BAD_FILE, "safetensors: metadata \"%.100s\" should be a string", gen_json_key(item));
+        if (!text)
+            return gen_fail(err, GEN_BAD_FILE, "safetensors: metadata \"%.100s\" should be a string",
+                            gen_json_key(item));
         gen_metadata_entry *m = &st->metadata[st->n_metadata++];
         m->key = gen_arena_strdup(arena, gen_json_key(item)), m->value = gen_arena_strdup(arena, text);
-        if (!m->key || !m->value) return gen_fail(err, GEN_NO_MEMORY, "no memory for the metadata of a safetensors file");
+        if (!m->key || !m->value)
+            return gen_fail(err, GEN_NO_MEMORY, "no memory for the metadata of a safetensors file");
     }
     return GEN_OK;
 }
@@ -153,24 +165,28 @@ static gen_status check_layout(const entry *entries, size_t n, uint64_t data_siz
     uint64_t at = 0;
     for (size_t i = 0; i < n; i++) {
         if (entries[i].begin != at)
-            return fail_tensor(err, entries[i].tensor.name, entries[i].begin < at ? "its data overlap those before" : "there is a gap before its data");
+            return fail_tensor(err, entries[i].tensor.name,
+                               entries[i].begin < at ? "its data overlap those before"
+                                                     : "there is a gap before its data");
         at = entries[i].end;
     }
     if (at != data_size)
-        return gen_fail(err, GEN_BAD_FILE, "safetensors: the tensors need %llu bytes of data, the file has %llu", (unsigned long long)at,
-                        (unsigned long long)data_size);
+        return gen_fail(err, GEN_BAD_FILE, "safetensors: the tensors need %llu bytes of data, the file has %llu",
+                        (unsigned long long)at, (unsigned long long)data_size);
     return GEN_OK;
 }
 
-static gen_status read_entries(const gen_json *header, const uint8_t *data, uint64_t data_size, gen_arena *arena, gen_safetensors *st,
-                               gen_error *err)
+static gen_status read_entries(const gen_json *header, const uint8_t *data, uint64_t data_size, gen_arena *arena,
+                               gen_safetensors *st, gen_error *err)
 {
     size_t n = 0, room = count_items(header);
     entry *entries = gen_arena_alloc(arena, room * sizeof *entries);
     st->tensors = gen_arena_alloc(arena, room * sizeof *st->tensors);
-    if (!entries || !st->tensors) return gen_fail(err, GEN_NO_MEMORY, "no memory for %zu tensors of a safetensors file", room);
+    if (!entries || !st->tensors)
+        return gen_fail(err, GEN_NO_MEMORY, "no memory for %zu tensors of a safetensors file", room);
     for (const gen_json *item = gen_json_first(header); item; item = gen_json_next(item)) {
-        if (strcmp(gen_json_key(item), "__metadata__")) GEN_TRY(read_tensor(item, data, data_size, arena, &entries[n++], err));
+        if (strcmp(gen_json_key(item), "__metadata__"))
+            GEN_TRY(read_tensor(item, data, data_size, arena, &entries[n++], err));
         else if (st->metadata) return gen_fail(err, GEN_BAD_FILE, "safetensors: __metadata__ occurs twice");
         else GEN_TRY(read_metadata(item, arena, st, err));
     }
@@ -186,10 +202,12 @@ gen_status gen_safetensors_read(const void *data, size_t size, gen_arena *arena,
 {
     const uint8_t *d = data;
     uint64_t length = 0;
-    if (size < 8) return gen_fail(err, GEN_BAD_FILE, "safetensors: %zu bytes are too few for the header's length", size);
+    if (size < 8)
+        return gen_fail(err, GEN_BAD_FILE, "safetensors: %zu bytes are too few for the header's length", size);
     for (int i = 0; i < 8; i++) length |= (uint64_t)d[i] << (8 * i);
     if (length > MAX_HEADER || length > size - 8)
-        return gen_fail(err, GEN_BAD_FILE, "safetensors: a header of %llu bytes in a file of %zu is not possible", (unsigned long long)length, size);
+        return gen_fail(err, GEN_BAD_FILE, "safetensors: a header of %llu bytes in a file of %zu is not possible",
+                        (unsigned long long)length, size);
     if (!length || d[8] != '{') return gen_fail(err, GEN_BAD_FILE, "safetensors: the header should start with {");
     gen_json *header = NULL;
     gen_safetensors st = { 0 };
@@ -277,7 +295,8 @@ void gen_tensor_to_float(const gen_tensor_entry *tensor, float *out)
 gen_status gen_tensor_to_int(const gen_tensor_entry *tensor, int64_t *out, gen_error *err)
 {
     if (tensor->dtype < GEN_DTYPE_I64)
-        return gen_fail(err, GEN_BAD_FILE, "tensor \"%.100s\" has dtype %s, whole numbers were expected", tensor->name, gen_dtype_name(tensor->dtype));
+        return gen_fail(err, GEN_BAD_FILE, "tensor \"%.100s\" has dtype %s, whole numbers were expected", tensor->name,
+                        gen_dtype_name(tensor->dtype));
     for (size_t i = 0; i < tensor->n; i++) {
         uint64_t bits = bits_at(tensor, i);
         out[i] = tensor->dtype == GEN_DTYPE_I32 ? (int64_t)(int32_t)bits : (int64_t)bits;
@@ -310,8 +329,8 @@ static void put_tensor(gen_json_out *out, const gen_tensor_entry *t, uint64_t *a
     *at = end;
 }
 
-static gen_status make_header(const gen_tensor_entry *tensors, size_t n_tensors, const gen_metadata_entry *metadata, size_t n_metadata,
-                              gen_arena *arena, gen_bytes *header, gen_error *err)
+static gen_status make_header(const gen_tensor_entry *tensors, size_t n_tensors, const gen_metadata_entry *metadata,
+                              size_t n_metadata, gen_arena *arena, gen_bytes *header, gen_error *err)
 {
     gen_json_out out = { .arena = arena };
     uint64_t at = 0;
@@ -337,14 +356,17 @@ static gen_status put_header(gen_file_writer *file, const gen_bytes *header, gen
     return gen_file_put(file, "       ", padding, err);
 }
 
-static gen_status put_all(gen_file_writer *file, const gen_bytes *header, const gen_tensor_entry *tensors, size_t n, gen_error *err)
+static gen_status put_all(gen_file_writer *file, const gen_bytes *header, const gen_tensor_entry *tensors, size_t n,
+                          gen_error *err)
 {
     GEN_TRY(put_header(file, header, err));
-    for (size_t i = 0; i < n; i++) GEN_TRY(gen_file_put(file, tensors[i].data, value_count(&tensors[i]) * gen_dtype_bytes(tensors[i].dtype), err));
+    for (size_t i = 0; i < n; i++)
+        GEN_TRY(gen_file_put(file, tensors[i].data, value_count(&tensors[i]) * gen_dtype_bytes(tensors[i].dtype), err));
     return GEN_OK;
 }
 
-static gen_status write_file(const char *path, const gen_bytes *header, const gen_tensor_entry *tensors, size_t n, gen_error *err)
+static gen_status write_file(const char *path, const gen_bytes *header, const gen_tensor_entry *tensors, size_t n,
+                             gen_error *err)
 {
     gen_file_writer *file;
     GEN_TRY(gen_file_create(path, &file, err));
@@ -354,16 +376,19 @@ static gen_status write_file(const char *path, const gen_bytes *header, const ge
     return status;
 }
 
-gen_status gen_safetensors_write(const char *path, const gen_tensor_entry *tensors, size_t n_tensors, const gen_metadata_entry *metadata,
-                                 size_t n_metadata, gen_error *err)
+gen_status gen_safetensors_write(const char *path, const gen_tensor_entry *tensors, size_t n_tensors,
+                                 const gen_metadata_entry *metadata, size_t n_metadata, gen_error *err)
 {
     gen_bytes header;
-    if (!is_little_endian()) return gen_fail(err, GEN_UNSUPPORTED, "safetensors are written on little-endian machines only");
+    if (!is_little_endian())
+        return gen_fail(err, GEN_UNSUPPORTED, "safetensors are written on little-endian machines only");
     gen_arena *arena = gen_arena_new();
     if (!arena) return gen_fail(err, GEN_NO_MEMORY, "no memory to write '%s'", path);
     gen_status status = check_names(tensors, n_tensors, arena, err);
     if (status == GEN_OK) status = make_header(tensors, n_tensors, metadata, n_metadata, arena, &header, err);
-    if (status == GEN_OK && header.size > MAX_HEADER) status = gen_fail(err, GEN_BAD_OPTION, "safetensors: the header would have %zu bytes, at most 100 MB", header.size);
+    if (status == GEN_OK && header.size > MAX_HEADER)
+        status =
+            gen_fail(err, GEN_BAD_OPTION, "safetensors: the header would have %zu bytes, at most 100 MB", header.size);
     if (status == GEN_OK) status = write_file(path, &header, tensors, n_tensors, err);
     gen_arena_free(arena);
     return status;

@@ -1,4 +1,5 @@
-/* io/safetensors.h: named tensors in one file: 8 bytes header length, a JSON header, data. Format: the README of huggingface/safetensors.
+/* io/safetensors.h: named tensors in one file: 8 bytes header length, a JSON header, data. Format: the README of
+ * huggingface/safetensors.
  *
  *     gen_safetensors st;
  *     GEN_TRY(gen_safetensors_read(file.data, file.size, arena, &st, err));
@@ -55,12 +56,13 @@ typedef struct gen_safetensors {
     size_t n_metadata;
 } gen_safetensors;
 
-/* Checks that data follow each other without gap or overlap to the end of the file and that no name occurs twice. A dtype that is not in
- * the list gives GEN_UNSUPPORTED. The header may have 100 MB. Names are in the arena, data in the bytes given (map large files). */
+/* Checks that data follow each other without gap or overlap to the end of the file and that no name occurs twice. A
+ * dtype that is not in the list gives GEN_UNSUPPORTED. The header may have 100 MB. Names are in the arena, data in the
+ * bytes given (map large files). */
 gen_status gen_safetensors_read(const void *data, size_t size, gen_arena *arena, gen_safetensors *out, gen_error *err);
 
-const gen_tensor_entry *gen_safetensors_find(const gen_safetensors *st, const char *name);        /* NULL when there is none */
-const char *gen_safetensors_metadata(const gen_safetensors *st, const char *key);                 /* NULL when there is none */
+const gen_tensor_entry *gen_safetensors_find(const gen_safetensors *st, const char *name); /* NULL when there is none */
+const char *gen_safetensors_metadata(const gen_safetensors *st, const char *key);          /* NULL when there is none */
 
 const char *gen_dtype_name(gen_dtype dtype);
 size_t gen_dtype_bytes(gen_dtype dtype);
@@ -70,10 +72,11 @@ void gen_tensor_to_float(const gen_tensor_entry *tensor, float *out);
 /* I64, I32, U8 and BOOL as integers; GEN_BAD_FILE for floats. */
 gen_status gen_tensor_to_int(const gen_tensor_entry *tensor, int64_t *out, gen_error *err);
 
-/* Writes atomically; equal arguments give equal bytes. n and the order of the file are computed: tensors lie as given, so 8-byte types
- * should come first where alignment matters. data of F32 are floats, of I64 int64_t, of U8 bytes: in the order of this machine. */
-gen_status gen_safetensors_write(const char *path, const gen_tensor_entry *tensors, size_t n_tensors, const gen_metadata_entry *metadata,
-                                 size_t n_metadata, gen_error *err);
+/* Writes atomically; equal arguments give equal bytes. n and the order of the file are computed: tensors lie as given,
+ * so 8-byte types should come first where alignment matters. data of F32 are floats, of I64 int64_t, of U8 bytes: in
+ * the order of this machine. */
+gen_status gen_safetensors_write(const char *path, const gen_tensor_entry *tensors, size_t n_tensors,
+                                 const gen_metadata_entry *metadata, size_t n_metadata, gen_error *err);
 
 #ifdef __cplusplus
 }

@@ -10,8 +10,10 @@ enum { MAX_TAG = 1024, FRAME = 16 };
 static uint32_t crc_step(uint32_t crc, uint8_t byte)
 {
     static const uint32_t table[16] = { /* reflected polynomial 0x82f63b78, four bits at a time */
-        0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3, 0x61c69362, 0x7198540d,
-        0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9, 0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75 };
+                                        0x00000000, 0x105ec76f, 0x20bd8ede, 0x30e349b1, 0x417b1dbc, 0x5125dad3,
+                                        0x61c69362, 0x7198540d, 0x82f63b78, 0x92a8fc17, 0xa24bb5a6, 0xb21572c9,
+                                        0xc38d26c4, 0xd3d3e1ab, 0xe330a81a, 0xf36e6f75
+    };
     crc ^= byte;
     crc = crc >> 4 ^ table[crc & 15];
     return crc >> 4 ^ table[crc & 15];
@@ -172,21 +174,32 @@ gen_status gen_tfevents_open(const char *path, double wall_time_s, gen_tfevents 
     if (!events) return gen_fail(err, GEN_NO_MEMORY, "no memory to write '%s'", path);
     gen_status status = gen_file_log_open(path, &events->log, err);
     if (status == GEN_OK && gen_file_log_size(events->log) == 0)
-        status = write_event(events, &(gen_tfevent){ .wall_time_s = wall_time_s, .file_version = "brain.Event:2" }, err);
+        status =
+            write_event(events, &(gen_tfevent){ .wall_time_s = wall_time_s, .file_version = "brain.Event:2" }, err);
     if (status == GEN_OK) *out = events;
     else gen_tfevents_close(events);
     return status;
 }
 
-gen_status gen_tfevents_scalar(gen_tfevents *events, int64_t step, double wall_time_s, const char *tag, double value, gen_error *err)
+gen_status gen_tfevents_scalar(gen_tfevents *events, int64_t step, double wall_time_s, const char *tag, double value,
+                               gen_error *err)
 {
-    return write_event(events, &(gen_tfevent){ .step = step, .wall_time_s = wall_time_s, .tag = tag, .has_value = 1, .value = value }, err);
+    return write_event(
+        events, &(gen_tfevent){ .step = step, .wall_time_s = wall_time_s, .tag = tag, .has_value = 1, .value = value },
+        err);
 }
 
-gen_status gen_tfevents_image(gen_tfevents *events, int64_t step, double wall_time_s, const char *tag, int32_t height_px, int32_t width_px,
-                              int32_t channels, const gen_bytes *png, gen_error *err)
+gen_status gen_tfevents_image(gen_tfevents *events, int64_t step, double wall_time_s, const char *tag,
+                              int32_t height_px, int32_t width_px, int32_t channels, const gen_bytes *png,
+                              gen_error *err)
 {
-    gen_tfevent e = { .step = step, .wall_time_s = wall_time_s, .tag = tag, .height_px = height_px, .width_px = width_px, .channels = channels, .png = *png };
+    gen_tfevent e = { .step = step,
+                      .wall_time_s = wall_time_s,
+                      .tag = tag,
+                      .height_px = height_px,
+                      .width_px = width_px,
+                      .channels = channels,
+                      .png = *png };
     return write_event(events, &e, err);
 }
 
@@ -284,7 +297,8 @@ static int read_image(span s, gen_tfevent *e)
     return more == 0;
 }
 
-/* TensorProto: dtype = 1, tensor_content = 4, float_val = 5, double_val = 6 (both packed); only numbers of one element matter here. */
+/* TensorProto: dtype = 1, tensor_content = 4, float_val = 5, double_val = 6 (both packed); only numbers of one element
+ * matter here. */
 static int read_tensor(span s, gen_tfevent *e)
 {
     field f;
@@ -292,11 +306,14 @@ static int read_tensor(span s, gen_tfevent *e)
     uint64_t dtype = 0;
     enum { DT_FLOAT = 1, DT_DOUBLE = 2 };
     while ((more = take_field(&s, &f)) > 0) {
-        int one_float = f.type == FIXED32 || (f.type == BYTES && f.size == 4), one_double = f.type == FIXED64 || (f.type == BYTES && f.size == 8);
+        int one_float = f.type == FIXED32 || (f.type == BYTES && f.size == 4),
+            one_double = f.type == FIXED64 || (f.type == BYTES && f.size == 8);
         uint64_t bits = f.type != BYTES ? f.value : one_float || one_double ? get_le(f.data, (int)f.size) : 0;
         if (f.number == 1 && f.type == VARINT) dtype = f.value;
-        if (one_float && (f.number == 5 || (f.number == 4 && dtype == DT_FLOAT))) e->has_value = 1, e->value = float_of(bits);
-        if (one_double && (f.number == 6 || (f.number == 4 && dtype == DT_DOUBLE))) e->has_value = 1, e->value = double_of(bits);
+        if (one_float && (f.number == 5 || (f.number == 4 && dtype == DT_FLOAT)))
+            e->has_value = 1, e->value = float_of(bits);
+        if (one_double && (f.number == 6 || (f.number == 4 && dtype == DT_DOUBLE)))
+            e->has_value = 1, e->value = double_of(bits);
     }
     return more == 0;
 }
@@ -361,18 +378,22 @@ static int read_event(span s, size_t offset, visitor *v)
     return 1;
 }
 
-gen_status gen_tfevents_read(const void *data, size_t size, gen_tfevent_fn visit, void *context, size_t *valid_bytes, gen_error *err)
+gen_status gen_tfevents_read(const void *data, size_t size, gen_tfevent_fn visit, void *context, size_t *valid_bytes,
+                             gen_error *err)
 {
     const uint8_t *d = data;
     visitor v = { visit, context, 0 };
     size_t at = 0;
     while (!v.stopped && size - at >= FRAME) {
         uint64_t n = get_le(d + at, 8);
-        if (get_le(d + at + 8, 4) != masked_crc(d + at, 8)) return gen_fail(err, GEN_BAD_FILE, "tfevents: wrong checksum of a length at byte %zu", at);
+        if (get_le(d + at + 8, 4) != masked_crc(d + at, 8))
+            return gen_fail(err, GEN_BAD_FILE, "tfevents: wrong checksum of a length at byte %zu", at);
         if (n > size - at - FRAME) break;
         const uint8_t *body = d + at + 12;
-        if (get_le(body + n, 4) != masked_crc(body, (size_t)n)) return gen_fail(err, GEN_BAD_FILE, "tfevents: wrong checksum of the event at byte %zu", at);
-        if (!read_event((span){ body, body + n }, at, &v)) return gen_fail(err, GEN_BAD_FILE, "tfevents: the event at byte %zu is damaged", at);
+        if (get_le(body + n, 4) != masked_crc(body, (size_t)n))
+            return gen_fail(err, GEN_BAD_FILE, "tfevents: wrong checksum of the event at byte %zu", at);
+        if (!read_event((span){ body, body + n }, at, &v))
+            return gen_fail(err, GEN_BAD_FILE, "tfevents: the event at byte %zu is damaged", at);
         at += (size_t)n + FRAME;
     }
     if (valid_bytes) *valid_bytes = at;

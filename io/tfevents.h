@@ -1,5 +1,6 @@
-/* io/tfevents.h: TensorBoard event files: records (length, CRC, data, CRC) that each hold one Event message. Format: tensorboard's
- * tensorflow/core/util/event.proto and summary.proto, record framing of lib/io/record_writer; protocol buffers are written by hand.
+/* io/tfevents.h: TensorBoard event files: records (length, CRC, data, CRC) that each hold one Event message. Format:
+ * tensorboard's tensorflow/core/util/event.proto and summary.proto, record framing of lib/io/record_writer; protocol
+ * buffers are written by hand.
  *
  *     gen_tfevents *events;
  *     GEN_TRY(gen_tfevents_open("runs/x/events.out.tfevents.1700000000.gen", now_s, &events, err));
@@ -16,13 +17,15 @@
 extern "C" {
 #endif
 
-/* Opens for appending; a new file gets the version event. A file that a kill may have left with a cut record is cut first, at
- * gen_tfevents_offset_after. Times are seconds since 1970. */
+/* Opens for appending; a new file gets the version event. A file that a kill may have left with a cut record is cut
+ * first, at gen_tfevents_offset_after. Times are seconds since 1970. */
 typedef struct gen_tfevents gen_tfevents;
 gen_status gen_tfevents_open(const char *path, double wall_time_s, gen_tfevents **out, gen_error *err);
-gen_status gen_tfevents_scalar(gen_tfevents *events, int64_t step, double wall_time_s, const char *tag, double value, gen_error *err);
-gen_status gen_tfevents_image(gen_tfevents *events, int64_t step, double wall_time_s, const char *tag, int32_t height_px, int32_t width_px,
-                              int32_t channels, const gen_bytes *png, gen_error *err);
+gen_status gen_tfevents_scalar(gen_tfevents *events, int64_t step, double wall_time_s, const char *tag, double value,
+                               gen_error *err);
+gen_status gen_tfevents_image(gen_tfevents *events, int64_t step, double wall_time_s, const char *tag,
+                              int32_t height_px, int32_t width_px, int32_t channels, const gen_bytes *png,
+                              gen_error *err);
 gen_status gen_tfevents_sync(gen_tfevents *events, gen_error *err);
 void gen_tfevents_close(gen_tfevents *events); /* accepts NULL */
 
@@ -39,13 +42,15 @@ typedef struct gen_tfevent {
     gen_bytes png;                         /* in the bytes read */
 } gen_tfevent;
 
-/* Calls visit for every value; a return other than 0 ends the reading. Strings are valid during the call. Stops at a record that is cut
- * short, as a killed writer leaves it: valid_bytes (may be NULL) says where. GEN_BAD_FILE for wrong checksums and messages. */
+/* Calls visit for every value; a return other than 0 ends the reading. Strings are valid during the call. Stops at a
+ * record that is cut short, as a killed writer leaves it: valid_bytes (may be NULL) says where. GEN_BAD_FILE for wrong
+ * checksums and messages. */
 typedef int (*gen_tfevent_fn)(void *context, const gen_tfevent *event);
-gen_status gen_tfevents_read(const void *data, size_t size, gen_tfevent_fn visit, void *context, size_t *valid_bytes, gen_error *err);
+gen_status gen_tfevents_read(const void *data, size_t size, gen_tfevent_fn visit, void *context, size_t *valid_bytes,
+                             gen_error *err);
 
-/* Where to cut the file so that it holds events up to step: the offset of the first event with a larger one, or the end of the last
- * whole record. */
+/* Where to cut the file so that it holds events up to step: the offset of the first event with a larger one, or the end
+ * of the last whole record. */
 gen_status gen_tfevents_offset_after(const void *data, size_t size, int64_t step, size_t *offset, gen_error *err);
 
 /* CRC-32C (Castagnoli; RFC 3720 appendix B.4), as records use it before masking. */

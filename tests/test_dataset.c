@@ -13,7 +13,8 @@
 
 static const gen_dataset_options plain = { 0 };
 
-static void put_picture(const char *folder, const char *name, int32_t size, int32_t channels, int value, gen_arena *arena)
+static void put_picture(const char *folder, const char *name, int32_t size, int32_t channels, int value,
+                        gen_arena *arena)
 {
     gen_error err = { 0 };
     gen_image image;
@@ -41,7 +42,8 @@ TEST(dataset_mnist_is_in_the_source_tree)
     assert_string_equal(data.class_names[7], "7");
     assert_int_equal(data.n_classes, 10);
     const int64_t ranges[] = { 0, 50000, 60000, 10000, 50000, 10000 };
-    for (int s = 0; s < 3; s++) assert_true(data.splits[s].first == ranges[2 * s] && data.splits[s].n == ranges[2 * s + 1]);
+    for (int s = 0; s < 3; s++)
+        assert_true(data.splits[s].first == ranges[2 * s] && data.splits[s].n == ranges[2 * s + 1]);
     const int32_t train[] = { 5, 0, 4, 1, 9 }, test[] = { 7, 2, 1, 0, 4 };
     assert_memory_equal(data.labels, train, sizeof train);
     assert_memory_equal(data.labels + 60000, test, sizeof test);
@@ -60,11 +62,13 @@ TEST(dataset_brings_pictures_to_size_and_channels)
     gen_arena *arena = gen_arena_new();
     gen_dataset data;
     gen_dataset_options o = { .size_px = 8, .channels = 3 };
-    TEST_OK(gen_dataset_open(test_source("samples/data/mnist/t10k-images-idx3-ubyte.gz"), &o, NULL, arena, &data, &err));
+    TEST_OK(
+        gen_dataset_open(test_source("samples/data/mnist/t10k-images-idx3-ubyte.gz"), &o, NULL, arena, &data, &err));
     assert_int_equal(data.n, 10000);
     assert_int_equal(data.height_px * 100 + data.width_px * 10 + data.channels, 883);
     assert_int_equal(data.labels[0], 7); /* found beside the pictures */
-    for (int i = 0; i < 64; i++) assert_true(data.px8[3 * i] == data.px8[3 * i + 1] && data.px8[3 * i] == data.px8[3 * i + 2]);
+    for (int i = 0; i < 64; i++)
+        assert_true(data.px8[3 * i] == data.px8[3 * i + 1] && data.px8[3 * i] == data.px8[3 * i + 2]);
     assert_string_equal(data.name, "t10k-images-idx3-ubyte");
     gen_arena_free(arena);
 }
@@ -219,7 +223,8 @@ TEST(dataset_emnist_is_turned_upright)
     gen_dataset data;
     const uint8_t idx[] = { 0, 0, 8, 3, 0, 0, 0, 1, 0, 0, 0, 2, 0, 0, 0, 2, 1, 2, 3, 4 };
     const char *folder = test_folder();
-    TEST_OK(gen_file_write(gen_path_join(arena, folder, "emnist-letters-train-images-idx3-ubyte"), idx, sizeof idx, &err));
+    TEST_OK(
+        gen_file_write(gen_path_join(arena, folder, "emnist-letters-train-images-idx3-ubyte"), idx, sizeof idx, &err));
     TEST_OK(gen_dataset_open(folder, &plain, NULL, arena, &data, &err));
     assert_memory_equal(data.px8, "\1\3\2\4", 4);
     gen_arena_free(arena);
@@ -254,10 +259,12 @@ TEST(dataset_unknown_and_missing_names_say_what_to_do)
     assert_int_equal(gen_dataset_open("celeba", &plain, NULL, arena, &data, &err), GEN_NOT_FOUND);
     assert_non_null(strstr(err.text, "gen data fetch celeba"));
     err = (gen_error){ 0 };
-    assert_int_equal(gen_dataset_open("celeba", &(gen_dataset_options){ .download = 1 }, NULL, arena, &data, &err), GEN_NOT_FOUND);
+    assert_int_equal(gen_dataset_open("celeba", &(gen_dataset_options){ .download = 1 }, NULL, arena, &data, &err),
+                     GEN_NOT_FOUND);
     assert_non_null(strstr(err.text, "by hand"));
     err = (gen_error){ 0 };
-    assert_int_equal(gen_dataset_open("quickdraw", &(gen_dataset_options){ .download = 1 }, NULL, arena, &data, &err), GEN_BAD_OPTION);
+    assert_int_equal(gen_dataset_open("quickdraw", &(gen_dataset_options){ .download = 1 }, NULL, arena, &data, &err),
+                     GEN_BAD_OPTION);
     unsetenv("XDG_CACHE_HOME");
     gen_arena_free(arena);
 }

@@ -30,7 +30,8 @@ static void send_all(int fd, const void *data, size_t n)
     }
 }
 
-/* /ok whole or from a range; /norange always whole; /cut promises all and sends half; /silent sends nothing; /other wrong bytes. */
+/* /ok whole or from a range; /norange always whole; /cut promises all and sends half; /silent sends nothing; /other
+ * wrong bytes. */
 static void answer(int fd)
 {
     char request[2000] = "", header[200];
@@ -56,7 +57,8 @@ static void answer(int fd)
         send_all(fd, text, strlen(text));
         return;
     }
-    int h = snprintf(header, sizeof header, "HTTP/1.1 %s\r\nContent-Length: %zu\r\nConnection: close\r\n", from ? "206 Partial Content" : "200 OK", SIZE - from);
+    int h = snprintf(header, sizeof header, "HTTP/1.1 %s\r\nContent-Length: %zu\r\nConnection: close\r\n",
+                     from ? "206 Partial Content" : "200 OK", SIZE - from);
     send_all(fd, header, (size_t)h);
     if (from) {
         h = snprintf(header, sizeof header, "Content-Range: bytes %zu-%d/%d\r\n", from, SIZE - 1, SIZE);
@@ -135,7 +137,9 @@ static gen_status fetch(job *j, int n_urls, uint64_t size, const char *sha256, c
 {
     setenv("no_proxy", "127.0.0.1", 1);
     j->urls[0] = j->url[0], j->urls[1] = j->url[1];
-    gen_fetch_file file = { .urls = j->urls, .n_urls = n_urls, .path = j->path, .size_bytes = size, .sha256 = sha256, .stall_s = 2 };
+    gen_fetch_file file = {
+        .urls = j->urls, .n_urls = n_urls, .path = j->path, .size_bytes = size, .sha256 = sha256, .stall_s = 2
+    };
     return gen_fetch(&file, sink, err);
 }
 
@@ -210,7 +214,8 @@ TEST(fetch_goes_on_where_it_was_cut)
     assert_non_null(strstr(err.text, "x.bin"));
     assert_true(gen_path_exists(j.part));
     err = (gen_error){ 0 };
-    gen_status status = fetch(&j, 2, SIZE, content_sha256, NULL, &err); /* the first cuts again, after the second half the second is whole */
+    gen_status status = fetch(&j, 2, SIZE, content_sha256, NULL,
+                              &err); /* the first cuts again, after the second half the second is whole */
     stop_server(j.s);
     if (status != GEN_OK) fail_msg("%s", err.text);
     expect_fetched(&j);
@@ -251,7 +256,8 @@ TEST(fetch_refuses_a_wrong_checksum_and_a_wrong_size)
     gen_error err = { 0 }, size_err = { 0 };
     make_content();
     job j = new_job("other", NULL);
-    gen_status checksum = fetch(&j, 1, SIZE, content_sha256, NULL, &err), size = fetch(&j, 1, SIZE - 1, NULL, NULL, &size_err);
+    gen_status checksum = fetch(&j, 1, SIZE, content_sha256, NULL, &err),
+               size = fetch(&j, 1, SIZE - 1, NULL, NULL, &size_err);
     stop_server(j.s);
     assert_int_equal(checksum, GEN_IO);
     assert_non_null(strstr(err.text, "SHA-256"));

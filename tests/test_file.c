@@ -100,7 +100,8 @@ static int meets_no_permission(const char *folder)
     gen_error a = { 0 }, b = { 0 };
     gen_arena *arena = gen_arena_new();
     gen_bytes bytes;
-    int ok = gen_file_read(in_folder(folder, "secret"), 10, arena, &bytes, &a) == GEN_IO && strstr(a.text, "no permission");
+    int ok =
+        gen_file_read(in_folder(folder, "secret"), 10, arena, &bytes, &a) == GEN_IO && strstr(a.text, "no permission");
     ok = ok && gen_file_write(in_folder(folder, "new"), "x", 1, &b) == GEN_IO && strstr(b.text, "no permission");
     gen_arena_free(arena);
     return ok ? 0 : 1;

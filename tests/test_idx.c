@@ -45,7 +45,9 @@ TEST(idx_rejects_truncation_and_hostile_sizes)
         assert_int_equal(gen_idx_read(copy, n, arena, &idx, NULL), GEN_BAD_FILE);
         gen_free(copy);
     }
-    uint8_t huge[] = { 0, 0, 8, 4, 0x7f, 255, 255, 255, 0x7f, 255, 255, 255, 0x7f, 255, 255, 255, 0x7f, 255, 255, 255, 1 };
+    uint8_t huge[] = {
+        0, 0, 8, 4, 0x7f, 255, 255, 255, 0x7f, 255, 255, 255, 0x7f, 255, 255, 255, 0x7f, 255, 255, 255, 1
+    };
     assert_int_equal(gen_idx_read(huge, sizeof huge, arena, &idx, NULL), GEN_BAD_FILE);
     gen_arena_free(arena);
 }
@@ -53,7 +55,8 @@ TEST(idx_rejects_truncation_and_hostile_sizes)
 /* A gzip file (stored block) whose IDX header promises 2^30 bytes. */
 TEST(idx_packed_promise_beyond_the_file_costs_no_memory)
 {
-    uint8_t gz[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 1, 8, 0, 0xf7, 0xff, 0, 0, 8, 1, 0x40, 0, 0, 0, 0x89, 0x2c, 0x05, 0x2f, 8, 0, 0, 0 };
+    uint8_t gz[] = { 0x1f, 0x8b, 8, 0,    0, 0, 0, 0,    0,    3,    1,    8, 0, 0xf7, 0xff, 0,
+                     0,    8,    1, 0x40, 0, 0, 0, 0x89, 0x2c, 0x05, 0x2f, 8, 0, 0,    0 };
     gen_error err = { 0 };
     gen_arena *arena = gen_arena_new();
     gen_idx idx;

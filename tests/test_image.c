@@ -59,9 +59,21 @@ TEST(pnm_reads_text_and_binary_with_comments)
 
 TEST(pnm_rejects_damage_and_hostile_sizes)
 {
-    static const char *const bad[] = { "P5", "P5 1", "P5 1 1", "P5 1 1 255", "P5 0 1 255 x", "P5 1 1 0 x", "P5 1 1 65536 xx", "P5 2 2 255 abc",
-                                       "P5 999999999 999999999 255 x", "P5 9999999999 1 255 x", "P2 2 1 255 1", "P2 2 1 255 1 x", "P3 1 1 255 1 2",
-                                       "P5 -1 1 255 x", "P2 500000000 2 1 0 1" };
+    static const char *const bad[] = { "P5",
+                                       "P5 1",
+                                       "P5 1 1",
+                                       "P5 1 1 255",
+                                       "P5 0 1 255 x",
+                                       "P5 1 1 0 x",
+                                       "P5 1 1 65536 xx",
+                                       "P5 2 2 255 abc",
+                                       "P5 999999999 999999999 255 x",
+                                       "P5 9999999999 1 255 x",
+                                       "P2 2 1 255 1",
+                                       "P2 2 1 255 1 x",
+                                       "P3 1 1 255 1 2",
+                                       "P5 -1 1 255 x",
+                                       "P2 500000000 2 1 0 1" };
     gen_arena *arena = gen_arena_new();
     gen_image image;
     for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
@@ -126,8 +138,10 @@ TEST(image_grid_places_pads_and_clamps)
     gen_image image;
     gen_grid grid = { .columns = 2, .padding_px = 1, .background = 1, .low = -1, .high = 1 };
     TEST_OK(gen_image_grid(pixels, 5, 1, 1, 1, &grid, arena, &image, &err));
-    const uint8_t expected[7][5] = { { 255, 255, 255, 255, 255 }, { 255, 0, 255, 255, 255 }, { 255, 255, 255, 255, 255 }, { 255, 255, 255, 0, 255 },
-                                     { 255, 255, 255, 255, 255 }, { 255, 128, 255, 255, 255 }, { 255, 255, 255, 255, 255 } };
+    const uint8_t expected[7][5] = { { 255, 255, 255, 255, 255 }, { 255, 0, 255, 255, 255 },
+                                     { 255, 255, 255, 255, 255 }, { 255, 255, 255, 0, 255 },
+                                     { 255, 255, 255, 255, 255 }, { 255, 128, 255, 255, 255 },
+                                     { 255, 255, 255, 255, 255 } };
     assert_int_equal(image.width_px, 5);
     assert_int_equal(image.height_px, 7);
     assert_memory_equal(image.px8, expected, sizeof expected);
@@ -149,7 +163,9 @@ TEST(image_resize_agrees_with_pillow)
     TEST_OK(gen_image_resize(in, 5, 7, 1, out, 2, 3, GEN_FILTER_BILINEAR, &err));
     expect_near(out, (float[]){ 8.90584F, 9.77807F, 7.02273F, 7.79870F, 8.36898F, 7.32143F }, 6, 2e-5F);
     TEST_OK(gen_image_resize(in, 5, 7, 1, out, 7, 10, GEN_FILTER_BILINEAR, &err));
-    expect_near(out, (float[]){ 0.00000F, 1.65000F, 5.25000F, 11.55000F, 10.70000F, 11.40000F, 13.65000F, 8.75000F, 6.55000F, 6.00000F, 4.00000F, 7.22143F },
+    expect_near(out,
+                (float[]){ 0.00000F, 1.65000F, 5.25000F, 11.55000F, 10.70000F, 11.40000F, 13.65000F, 8.75000F, 6.55000F,
+                           6.00000F, 4.00000F, 7.22143F },
                 12, 2e-5F);
     TEST_OK(gen_image_resize(in, 5, 7, 1, out, 7, 10, GEN_FILTER_BOX, &err));
     expect_near(out, (float[]){ 0, 3, 3, 12, 10, 10, 14, 7, 7, 6, 7, 15 }, 12, 2e-5F);
@@ -163,8 +179,8 @@ TEST(image_fit_square_takes_the_middle)
     float in[4 * 8 * 2], out[2 * 2 * 2];
     for (int i = 0; i < 32; i++) in[2 * i] = (float)(i % 8), in[2 * i + 1] = (float)(i / 8);
     TEST_OK(gen_image_fit_square(in, 4, 8, 2, out, 2, &err));
-    assert_true(fabsf(out[0] + out[2] - 7) < 1e-5F);     /* columns lie evenly around the middle of 0..7 */
-    assert_true(fabsf(out[1] + out[5] - 3) < 1e-5F);     /* rows around that of 0..3 */
+    assert_true(fabsf(out[0] + out[2] - 7) < 1e-5F); /* columns lie evenly around the middle of 0..7 */
+    assert_true(fabsf(out[1] + out[5] - 3) < 1e-5F); /* rows around that of 0..3 */
     assert_true(out[0] > 2 && out[2] < 5);
 }
 
@@ -181,7 +197,8 @@ TEST(image_resize_survives_failing_allocations)
 }
 
 /* gzip of "hello" by gzip -n */
-static const uint8_t hello_gz[] = { 0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 3, 0xcb, 0x48, 0xcd, 0xc9, 0xc9, 7, 0, 0x86, 0xa6, 0x10, 0x36, 5, 0, 0, 0 };
+static const uint8_t hello_gz[] = { 0x1f, 0x8b, 8, 0, 0,    0,    0,    0,    0, 3, 0xcb, 0x48, 0xcd,
+                                    0xc9, 0xc9, 7, 0, 0x86, 0xa6, 0x10, 0x36, 5, 0, 0,    0 };
 
 TEST(gunzip_gives_what_fits_and_says_whether_there_is_more)
 {
@@ -217,7 +234,8 @@ TEST(gunzip_rejects_truncation_and_wrong_checksum)
     char out[8];
     size_t got;
     int more;
-    for (size_t n = 0; n < sizeof hello_gz; n++) assert_int_equal(gen_gunzip(hello_gz, n, out, 8, &got, &more, NULL), GEN_BAD_FILE);
+    for (size_t n = 0; n < sizeof hello_gz; n++)
+        assert_int_equal(gen_gunzip(hello_gz, n, out, 8, &got, &more, NULL), GEN_BAD_FILE);
     uint8_t copy[sizeof hello_gz];
     memcpy(copy, hello_gz, sizeof copy);
     copy[18] ^= 1;

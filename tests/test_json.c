@@ -105,8 +105,9 @@ TEST(json_prints_what_was_put)
     gen_json_close(&out, '}');
     gen_json_close(&out, '}');
     TEST_OK(gen_json_finish(&out, &bytes, &err));
-    assert_string_equal((char *)bytes.data, "{\"i\":-9223372036854775808,\"d\":0.1,\"f\":0.100000001,\"inf\":null,"
-                                            "\"list\":[true,\"q\\\"\\\\\\n\\u0001\xef\xbf\xbd\xc3\xa9\"],\"empty\":{}}");
+    assert_string_equal((char *)bytes.data,
+                        "{\"i\":-9223372036854775808,\"d\":0.1,\"f\":0.100000001,\"inf\":null,"
+                        "\"list\":[true,\"q\\\"\\\\\\n\\u0001\xef\xbf\xbd\xc3\xa9\"],\"empty\":{}}");
     assert_int_equal(bytes.size, strlen((char *)bytes.data));
     gen_arena_free(out.arena);
 }

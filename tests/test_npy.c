@@ -17,7 +17,8 @@ static gen_bytes make(const char *header, const void *data, size_t size, gen_are
     return (gen_bytes){ file, 10 + n + size };
 }
 
-static gen_status read_made(const char *header, const void *data, size_t size, gen_arena *arena, gen_npy *npy, gen_error *err)
+static gen_status read_made(const char *header, const void *data, size_t size, gen_arena *arena, gen_npy *npy,
+                            gen_error *err)
 {
     gen_bytes file = make(header, data, size, arena);
     return gen_npy_read(file.data, file.size, arena, npy, err);
@@ -69,10 +70,14 @@ TEST(npy_refuses_what_it_cannot_read_with_a_sentence)
     gen_arena *arena = gen_arena_new();
     gen_npy npy;
     gen_error err = { 0 };
-    assert_int_equal(read_made("{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", "1234", 4, arena, &npy, &err), GEN_UNSUPPORTED);
+    assert_int_equal(
+        read_made("{'descr': '<f4', 'fortran_order': True, 'shape': (1,), }", "1234", 4, arena, &npy, &err),
+        GEN_UNSUPPORTED);
     assert_non_null(strstr(err.text, "ascontiguousarray"));
     err = (gen_error){ 0 };
-    assert_int_equal(read_made("{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }", "1234", 4, arena, &npy, &err), GEN_UNSUPPORTED);
+    assert_int_equal(
+        read_made("{'descr': '>f4', 'fortran_order': False, 'shape': (1,), }", "1234", 4, arena, &npy, &err),
+        GEN_UNSUPPORTED);
     assert_non_null(strstr(err.text, ">f4"));
     gen_arena_free(arena);
 }
@@ -80,12 +85,20 @@ TEST(npy_refuses_what_it_cannot_read_with_a_sentence)
 TEST(npy_rejects_headers_that_lie)
 {
     static const char *const bad[] = {
-        "", "{", "{}", "{'descr': '<f4'}", "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}", "{'descr': '<f4', 'fortran_order': False, 'shape': (1}",
+        "",
+        "{",
+        "{}",
+        "{'descr': '<f4'}",
+        "{'descr': [('a', '<f4')], 'fortran_order': False, 'shape': (1,)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (2,)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1}",
         "{'descr': '<f4', 'fortran_order': False, 'shape': (999999999999999999,999999999999999999)}",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999999999999,)}", "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1)}", "{'descr': '<f4', 'fortran_order': Maybe, 'shape': (1,)}",
-        "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'shape': (1,)}", "{'descr': '<f4', 'descr",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (9999999999999999999,)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (-1,)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1,1,1,1,1,1,1,1,1)}",
+        "{'descr': '<f4', 'fortran_order': Maybe, 'shape': (1,)}",
+        "{'descr': '<f4', 'fortran_order': False, 'shape': (1,), 'shape': (1,)}",
+        "{'descr': '<f4', 'descr",
     };
     gen_arena *arena = gen_arena_new();
     gen_npy npy;

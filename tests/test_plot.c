@@ -73,7 +73,8 @@ TEST(plot_lines_draws_each_series_in_its_colour)
     gen_error err = { 0 };
     gen_arena *arena = gen_arena_new();
     double x[N], a[N], b[N];
-    for (int i = 0; i < N; i++) x[i] = i * 50, a[i] = 90 + 120 * exp(-i / 40.0) + 4 * sin(i * 1.7), b[i] = 93 + 110 * exp(-i / 50.0);
+    for (int i = 0; i < N; i++)
+        x[i] = i * 50, a[i] = 90 + 120 * exp(-i / 40.0) + 4 * sin(i * 1.7), b[i] = 93 + 110 * exp(-i / 50.0);
     a[200] = (double)NAN, b[300] = (double)INFINITY;
     gen_series series[] = { { "train", x, a, N }, { "validation", x, b, N } };
     gen_plot plot = { .title = "vae on mnist", .x_label = "step", .y_label = "loss (nats)" };
@@ -109,7 +110,11 @@ TEST(plot_scatter_colours_by_label)
         x[i] = 3 * cos(labels[i] * 0.628) + u[0] + u[1] - 1, y[i] = 3 * sin(labels[i] * 0.628) + u[2] + u[3] - 1;
     }
     gen_bytes file;
-    gen_plot plot = { .title = "latent codes", .x_label = "z\xe2\x82\x81", .y_label = "z\xe2\x82\x82", .width_px = 640, .height_px = 560 };
+    gen_plot plot = { .title = "latent codes",
+                      .x_label = "z\xe2\x82\x81",
+                      .y_label = "z\xe2\x82\x82",
+                      .width_px = 640,
+                      .height_px = 560 };
     TEST_OK(gen_plot_scatter(&plot, x, y, labels, 2000, NULL, 10, arena, &file, &err));
     keep("scatter.png", &file);
     assert_true(share_of(&file, 0x17, 0xbe, 0xcf) > 0.0003); /* the legend at least */
@@ -131,7 +136,8 @@ TEST(plot_histogram_stands_under_its_curve)
     for (int i = 0; i < N; i++) x[i] = -4 + i * 0.02, y[i] = exp(-x[i] * x[i] / 2) / 2.5066282746;
     gen_series curve = { "N(0, 1)", x, y, N };
     gen_bytes file;
-    TEST_OK(gen_plot_histogram(&(gen_plot){ .title = "codes of the test set", .x_label = "z", .y_label = "density" }, values, 5000, 40, &curve, arena, &file, &err));
+    TEST_OK(gen_plot_histogram(&(gen_plot){ .title = "codes of the test set", .x_label = "z", .y_label = "density" },
+                               values, 5000, 40, &curve, arena, &file, &err));
     keep("histogram.png", &file);
     double bars = share_of(&file, 0x6d, 0xa6, 0xcf); /* the blue at 65 % over white */
     if (bars < 0.1 || bars > 0.4) fail_msg("%g of the picture are bars", bars);
@@ -144,11 +150,13 @@ TEST(plot_of_nothing_one_point_and_equal_values_is_drawn)
     gen_error err = { 0 };
     gen_arena *arena = gen_arena_new();
     gen_bytes file;
-    const double one[] = { 5, 5, 5 }, nan[] = { (double)NAN, (double)NAN, (double)NAN }, zero[] = { 0, 0, 0 }, huge[] = { -1e308, 0, 1e308 };
+    const double one[] = { 5, 5, 5 }, nan[] = { (double)NAN, (double)NAN, (double)NAN }, zero[] = { 0, 0, 0 },
+                 huge[] = { -1e308, 0, 1e308 };
     const double *kinds[] = { one, nan, zero, huge };
     for (int i = 0; i < 16; i++) {
         gen_series s = { "s", kinds[i / 4], kinds[i % 4], 3 };
-        for (int log_y = 0; log_y < 2; log_y++) TEST_OK(gen_plot_lines(&(gen_plot){ .log_y = log_y }, &s, 1, arena, &file, &err));
+        for (int log_y = 0; log_y < 2; log_y++)
+            TEST_OK(gen_plot_lines(&(gen_plot){ .log_y = log_y }, &s, 1, arena, &file, &err));
     }
     TEST_OK(gen_plot_histogram(&(gen_plot){ 0 }, nan, 3, 5, NULL, arena, &file, &err));
     TEST_OK(gen_plot_histogram(&(gen_plot){ 0 }, one, 3, 5, NULL, arena, &file, &err));
@@ -177,7 +185,8 @@ TEST(plugin_that_is_absent_or_of_another_version_gives_one_sentence)
     gen_error err = { 0 };
     const void *table;
     assert_int_equal(gen_plugin_open("gen_nothing", 1, "testing", &table, &err), GEN_NO_DEVICE);
-    assert_string_equal(err.text, "testing needs libgen_nothing.so, which was not found: build gen with that library installed, or set $GEN_PLUGINS");
+    assert_string_equal(err.text, "testing needs libgen_nothing.so, which was not found: build gen with that library "
+                                  "installed, or set $GEN_PLUGINS");
     NEED_PLUGIN
     err = (gen_error){ 0 };
     assert_int_equal(gen_plugin_open("gen_plot", 9999, "testing", &table, &err), GEN_NO_DEVICE);

@@ -62,7 +62,9 @@ TEST(png_carries_text_both_ways)
     gen_image image = random_image(3, 2, 1, 8, arena), back;
     char *lengthy = gen_arena_alloc(arena, 5000);
     memset(lengthy, 'x', 4999);
-    const gen_image_text texts[] = { { "seed", "42" }, { "settings", lengthy }, { "title", "\xc3\xa9t\xc3\xa9 \xe2\x82\xac" } };
+    const gen_image_text texts[] = { { "seed", "42" },
+                                     { "settings", lengthy },
+                                     { "title", "\xc3\xa9t\xc3\xa9 \xe2\x82\xac" } };
     image.texts = texts, image.n_texts = 3;
     gen_bytes file;
     TEST_OK(gen_png_write(&image, arena, &file, &err));
@@ -139,8 +141,9 @@ TEST(png_decodes_pngsuite_exactly)
 
 TEST(png_rejects_every_broken_file_of_pngsuite)
 {
-    static const char *const broken[] = { "xc1n0g08", "xc9n2c08", "xcrn0g04", "xcsn0g01", "xd0n2c08", "xd3n2c08", "xd9n2c08",
-                                          "xdtn0g01", "xhdn0g08", "xlfn0g04", "xs1n0g01", "xs2n0g01", "xs4n0g01", "xs7n0g01" };
+    static const char *const broken[] = { "xc1n0g08", "xc9n2c08", "xcrn0g04", "xcsn0g01", "xd0n2c08",
+                                          "xd3n2c08", "xd9n2c08", "xdtn0g01", "xhdn0g08", "xlfn0g04",
+                                          "xs1n0g01", "xs2n0g01", "xs4n0g01", "xs7n0g01" };
     if (!test_shared("data/odd-images/pngsuite/png")) TEST_SKIP("no shared/data/odd-images/pngsuite");
     gen_arena *arena = gen_arena_new();
     for (size_t i = 0; i < sizeof broken / sizeof *broken; i++) {
@@ -204,7 +207,8 @@ static void set_size(gen_bytes file, uint32_t width, uint32_t height)
 
 TEST(png_refuses_sizes_that_cannot_be_in_the_file)
 {
-    static const uint32_t sizes[][2] = { { 100000, 100000 }, { 0x7fffffff, 1 }, { 1, 0x7fffffff }, { 0x7fffffff, 0x7fffffff }, { 0, 1 }, { 20000, 9000 } };
+    static const uint32_t sizes[][2] = { { 100000, 100000 },         { 0x7fffffff, 1 }, { 1, 0x7fffffff },
+                                         { 0x7fffffff, 0x7fffffff }, { 0, 1 },          { 20000, 9000 } };
     gen_arena *arena = gen_arena_new();
     gen_image image = random_image(4, 4, 4, 16, arena), back;
     gen_bytes file;
@@ -250,7 +254,8 @@ TEST(apng_first_frame_reads_as_ordinary_png)
     gen_arena *arena = gen_arena_new();
     gen_image frames[3], back;
     for (int i = 0; i < 3; i++) frames[i] = random_image(8, 6, 3, 8, arena);
-    for (int i = 0; i < 8 * 6 * 3; i++) frames[0].px8[i] = (uint8_t)(i * 3); /* smooth, so that other filters than none are used */
+    for (int i = 0; i < 8 * 6 * 3; i++)
+        frames[0].px8[i] = (uint8_t)(i * 3); /* smooth, so that other filters than none are used */
     frames[0].texts = &(gen_image_text){ "seed", "7" }, frames[0].n_texts = 1;
     gen_bytes file;
     TEST_OK(gen_apng_write(frames, 3, 40, 0, arena, &file, &err));

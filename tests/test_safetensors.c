@@ -37,7 +37,8 @@ TEST(safetensors_of_pytorch_are_read)
     gen_safetensors st;
     TEST_OK(gen_safetensors_read(file.data, file.size, arena, &st, &err));
     assert_int_equal(st.n_tensors, 10);
-    assert_string_equal(gen_safetensors_metadata(&st, "note"), "\xc3\xa9" "crit");
+    assert_string_equal(gen_safetensors_metadata(&st, "note"), "\xc3\xa9"
+                                                               "crit");
     const float expected[6] = { 0, -1.5F, 65504, 0x1p-24F, -0.0F, INFINITY };
     static const char *const names[] = { "f32", "f64", "f16" };
     for (int i = 0; i < 3; i++) {
@@ -122,7 +123,8 @@ TEST(safetensors_write_refuses_a_name_given_twice)
     assert_false(gen_path_exists(path));
 }
 
-#define T(name, dtype, shape, begin, end) "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}"
+#define T(name, dtype, shape, begin, end)                                                                              \
+    "\"" name "\":{\"dtype\":\"" dtype "\",\"shape\":" shape ",\"data_offsets\":[" begin "," end "]}"
 
 TEST(safetensors_rejects_headers_that_lie)
 {

@@ -37,7 +37,9 @@ static int describe(void *context, const gen_tfevent *e)
     char *text = context;
     size_t n = strlen(text), room = 4000 - n;
     if (e->file_version) snprintf(text + n, room, "version %s\n", e->file_version);
-    else if (e->png.size) snprintf(text + n, room, "%lld %s image %d %d %d\n", (long long)e->step, e->tag, e->height_px, e->width_px, e->channels);
+    else if (e->png.size)
+        snprintf(text + n, room, "%lld %s image %d %d %d\n", (long long)e->step, e->tag, e->height_px, e->width_px,
+                 e->channels);
     else if (e->has_value) snprintf(text + n, room, "%lld %s %g\n", (long long)e->step, e->tag, e->value);
     return 0;
 }
@@ -68,7 +70,8 @@ TEST(tfevents_of_tensorboard_are_read)
 {
     gen_arena *arena = gen_arena_new();
     expect_events(read_file(test_source("tests/golden/tensorboard.tfevents"), arena),
-                  "version brain.Event:2\n1 train/loss 2.5\n2 train/loss 1.25\n2 lr 0.125\n3 samples image 3 4 3\n4 train/loss 0.5\n");
+                  "version brain.Event:2\n1 train/loss 2.5\n2 train/loss 1.25\n2 lr 0.125\n3 samples image 3 4 3\n4 "
+                  "train/loss 0.5\n");
     gen_arena_free(arena);
 }
 
@@ -94,7 +97,8 @@ TEST(tfevents_written_read_back_the_same)
     gen_arena *arena = gen_arena_new();
     const char *path = new_path();
     write_some(path);
-    expect_events(read_file(path, arena), "version brain.Event:2\n0 train/loss 103.25\n200 samples image 3 4 3\n5000000000 val/kl -2.5\n");
+    expect_events(read_file(path, arena),
+                  "version brain.Event:2\n0 train/loss 103.25\n200 samples image 3 4 3\n5000000000 val/kl -2.5\n");
     gen_arena_free(arena);
 }
 
@@ -110,7 +114,8 @@ TEST(tensorboard_reads_our_tfevents)
     size_t n = fread(text, 1, sizeof text - 1, pipe);
     text[n] = 0;
     assert_int_equal(pclose(pipe), 0);
-    assert_string_equal(text, "version brain.Event:2\n0 train/loss 103.25\n200 samples png 3 4 3\n5000000000 val/kl -2.5\n");
+    assert_string_equal(text,
+                        "version brain.Event:2\n0 train/loss 103.25\n200 samples png 3 4 3\n5000000000 val/kl -2.5\n");
 }
 
 TEST(tfevents_are_cut_after_a_step)
@@ -120,10 +125,12 @@ TEST(tfevents_are_cut_after_a_step)
     gen_bytes file = read_file(test_source("tests/golden/tensorboard.tfevents"), arena);
     size_t offset;
     TEST_OK(gen_tfevents_offset_after(file.data, file.size, 2, &offset, &err));
-    expect_events((gen_bytes){ file.data, offset }, "version brain.Event:2\n1 train/loss 2.5\n2 train/loss 1.25\n2 lr 0.125\n");
+    expect_events((gen_bytes){ file.data, offset },
+                  "version brain.Event:2\n1 train/loss 2.5\n2 train/loss 1.25\n2 lr 0.125\n");
     TEST_OK(gen_tfevents_offset_after(file.data, file.size, 4, &offset, &err));
     assert_int_equal(offset, file.size);
-    TEST_OK(gen_tfevents_offset_after(file.data, file.size - 1, 4, &offset, &err)); /* a record cut by a kill goes too */
+    TEST_OK(
+        gen_tfevents_offset_after(file.data, file.size - 1, 4, &offset, &err)); /* a record cut by a kill goes too */
     expect_events((gen_bytes){ file.data, offset },
                   "version brain.Event:2\n1 train/loss 2.5\n2 train/loss 1.25\n2 lr 0.125\n3 samples image 3 4 3\n");
     gen_arena_free(arena);
