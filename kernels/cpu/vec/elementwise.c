@@ -204,6 +204,7 @@ static void fill(const chain_input *in, const float *x, int64_t begin, int n, fl
             offset += in->stride[i - 1] - at[i] * in->stride[i];
             at[i] = 0, at[i - 1]++;
         }
+        if (at[0] == in->size[0]) at[0] = 0, offset = 0; /* a block longer than the iteration: from the start again */
     }
 }
 
