@@ -39,7 +39,7 @@ enum {
     OP_PLAN = 32,       /* made by the plan only */
 };
 
-typedef enum gen_dtype { GEN_F32 } gen_dtype;
+typedef enum gen_number { GEN_F32 } gen_number; /* what the elements of a result are */
 
 /* A sliding window: one description for conv, transposed conv and pooling. */
 typedef struct gen_window {
@@ -130,7 +130,7 @@ typedef struct gen_op_info {
     const char *name, *computes;
     int32_t n_in; /* -1: any number */
     uint32_t flags;
-    gen_dtype dtype;
+    gen_number dtype;
     /* shape rule: reads y->in and y->attr, writes out */
     gen_status (*infer)(const struct gen_node *y, gen_shape *out, gen_error *err);
     /* adds gradient nodes: dx[i] += nothing, = d loss / d in[i]; left NULL where there is no gradient. want[i]: is dx[i] needed */

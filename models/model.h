@@ -42,6 +42,8 @@ typedef struct gen_model {
     const gen_option *options;
     size_t options_bytes;
     const gen_preset *presets;
+    const char *defaults; /* options that differ from the tables' defaults, written as a preset's; "" none */
+    const char *data;     /* what --data is when nobody says */
     /* Do the options fit each other and the image size? The sentence says what to change. */
     gen_status (*check)(const gen_model_context *m, gen_error *err);
     /* Graphs. Inputs: "x" [N,H,W,C] in [0,1]; "label" [N] where the model wants it; "z" [N,D]. NULL: the model cannot do it.
