@@ -6,25 +6,6 @@
 
 /* ---- elementwise ---- */
 
-/* Relative errors of the approximations of float kernels; 0: exact. */
-static double elementwise_tolerance(gen_op op)
-{
-    switch (op) {
-    case GEN_OP_ABS:
-    case GEN_OP_SIGN:
-    case GEN_OP_STEP:
-    case GEN_OP_RELU:
-    case GEN_OP_FLOOR:
-    case GEN_OP_MIN:
-    case GEN_OP_MAX:
-    case GEN_OP_LESS:
-    case GEN_OP_EQUAL:
-    case GEN_OP_SELECT: return 0;
-    case GEN_OP_POW: return 2e-6;
-    default: return 1e-6;
-    }
-}
-
 /* 16 floats are a vector of the widest instruction set: sizes around it, and one of several parts. */
 static const gen_shape unary_shapes[] = {
     { 0, { 0 } }, S(1), S(2), S(7), S(15), S(16), S(17), S(31), S(33), S(3, 5, 7), S(2, 4, 4, 33), S(40001),

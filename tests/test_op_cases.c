@@ -8,6 +8,25 @@
 
 #include "core/rng.h"
 
+/* Relative errors of the approximations of float kernels; 0: exact. */
+static double elementwise_tolerance(gen_op op)
+{
+    switch (op) {
+    case GEN_OP_ABS:
+    case GEN_OP_SIGN:
+    case GEN_OP_STEP:
+    case GEN_OP_RELU:
+    case GEN_OP_FLOOR:
+    case GEN_OP_MIN:
+    case GEN_OP_MAX:
+    case GEN_OP_LESS:
+    case GEN_OP_EQUAL:
+    case GEN_OP_SELECT: return 0;
+    case GEN_OP_POW: return 2e-6;
+    default: return 1e-6;
+    }
+}
+
 static void each_elementwise_op(int32_t n_in, const gen_shape *in)
 {
     for (gen_op op = 0; op < GEN_OP_COUNT; op++) {
