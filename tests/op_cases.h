@@ -35,14 +35,12 @@ static const gen_shape binary_shapes[][2] = {
 };
 
 static const gen_shape ternary_shapes[][3] = {
-    { S(17), S(17), S(17) },
-    { S(5, 7), S(7), { 0, { 0 } } },
-    { S(5, 1), S(1, 7), S(5, 7) },
-    { { 0, { 0 } }, S(3, 33), S(33) },
-    { S(2, 3, 4, 5), S(2, 1, 1, 5), S(4, 1) },
+    { S(17), S(17), S(17) },           { S(5, 7), S(7), { 0, { 0 } } },           { S(5, 1), S(1, 7), S(5, 7) },
+    { { 0, { 0 } }, S(3, 33), S(33) }, { S(2, 3, 4, 5), S(2, 1, 1, 5), S(4, 1) },
 };
 
-/* Kingma & Ba 2015, Algorithm 1, as the plan would fuse it: m, v, gradient, weight, and scalars 1/(1-b1^t), 1/(1-b2^t) */
+/* Kingma & Ba 2015, Algorithm 1, as the plan would fuse it: m, v, gradient, weight, and scalars 1/(1-b1^t), 1/(1-b2^t)
+ */
 static const gen_chain chain_adam = {
     .shape = S(3, 41),
     .n_in = 6,
@@ -91,18 +89,28 @@ static const gen_chain chain_long = {
 };
 
 static const op_case chain_cases[] = {
-    { .op = GEN_OP_CHAIN, .n_in = 6, .in = { S(3, 41), S(3, 41), S(3, 41), S(3, 41), { 0, { 0 } }, S(1) }, .chain = &chain_adam, .tolerance = 4e-6 },
-    { .op = GEN_OP_CHAIN, .n_in = 5, .in = { S(2, 3, 4, 17), S(17), S(2, 1, 1, 17), S(3, 1, 1), S(2, 3, 4, 1) }, .chain = &chain_mixed, .tolerance = 2e-6 },
+    { .op = GEN_OP_CHAIN,
+      .n_in = 6,
+      .in = { S(3, 41), S(3, 41), S(3, 41), S(3, 41), { 0, { 0 } }, S(1) },
+      .chain = &chain_adam,
+      .tolerance = 4e-6 },
+    { .op = GEN_OP_CHAIN,
+      .n_in = 5,
+      .in = { S(2, 3, 4, 17), S(17), S(2, 1, 1, 17), S(3, 1, 1), S(2, 3, 4, 1) },
+      .chain = &chain_mixed,
+      .tolerance = 2e-6 },
     { .op = GEN_OP_CHAIN, .n_in = 2, .in = { S(50000), S(50000) }, .chain = &chain_long, .tolerance = 2e-6 },
 };
 
 /* ---- products ---- */
 
-static const int64_t matmul_sizes[][4] = { /* batch, M, N, K; batch 0: rank 2 */
-    { 0, 1, 1, 1 },    { 0, 1, 17, 5 },   { 0, 2, 3, 4 },     { 0, 5, 1, 33 },    { 0, 7, 16, 16 },  { 0, 8, 32, 1 },
-    { 0, 13, 15, 64 }, { 0, 16, 48, 31 }, { 0, 31, 33, 65 },  { 0, 33, 64, 128 }, { 0, 64, 65, 17 }, { 0, 100, 10, 130 },
-    { 0, 130, 129, 3 }, { 0, 1, 130, 130 }, { 0, 130, 1, 100 }, { 0, 129, 131, 127 }, { 0, 6, 96, 300 },
-    { 1, 3, 4, 5 },    { 3, 5, 7, 9 },    { 4, 17, 18, 33 },  { 7, 32, 16, 8 },   { 2, 65, 33, 20 },
+static const int64_t matmul_sizes[][4] = {
+    /* batch, M, N, K; batch 0: rank 2 */
+    { 0, 1, 1, 1 },       { 0, 1, 17, 5 },     { 0, 2, 3, 4 },     { 0, 5, 1, 33 },    { 0, 7, 16, 16 },
+    { 0, 8, 32, 1 },      { 0, 13, 15, 64 },   { 0, 16, 48, 31 },  { 0, 31, 33, 65 },  { 0, 33, 64, 128 },
+    { 0, 64, 65, 17 },    { 0, 100, 10, 130 }, { 0, 130, 129, 3 }, { 0, 1, 130, 130 }, { 0, 130, 1, 100 },
+    { 0, 129, 131, 127 }, { 0, 6, 96, 300 },   { 1, 3, 4, 5 },     { 3, 5, 7, 9 },     { 4, 17, 18, 33 },
+    { 7, 32, 16, 8 },     { 2, 65, 33, 20 },
 };
 
 typedef struct conv_row {
@@ -158,7 +166,8 @@ static const conv_row conv_rows[] = {
 
 /* ---- resampling ---- */
 
-static const conv_row pool_rows[] = { /* k is not used */
+static const conv_row pool_rows[] = {
+    /* k is not used */
     { 1, 1, 1, 1, 0, { { 1, 1 }, { 1, 1 }, { 0, 0, 0, 0 }, { 1, 1 }, 1 } },
     { 2, 8, 6, 5, 0, { { 2, 2 }, { 2, 2 }, { 0, 0, 0, 0 }, { 1, 1 }, 1 } },
     { 1, 4, 4, 16, 0, { { 2, 2 }, { 2, 2 }, { 0, 0, 0, 0 }, { 1, 1 }, 1 } },
@@ -173,14 +182,16 @@ static const conv_row pool_rows[] = { /* k is not used */
     { 1, 4, 4, 2, 0, { { 2, 2 }, { 2, 2 }, { 3, 3, 3, 3 }, { 1, 1 }, 1 } }, /* windows that see nothing but padding */
 };
 
-static const int64_t resize_rows[][6] = { /* n h w c, to p q */
-    { 1, 1, 1, 1, 3, 4 }, { 2, 3, 4, 5, 6, 8 }, { 1, 8, 8, 3, 4, 4 }, { 1, 5, 7, 16, 5, 7 }, { 2, 5, 7, 3, 8, 3 },
-    { 1, 9, 9, 2, 2, 20 }, { 1, 10, 3, 17, 1, 1 }, { 1, 2, 2, 33, 13, 11 },
+static const int64_t resize_rows[][6] = {
+    /* n h w c, to p q */
+    { 1, 1, 1, 1, 3, 4 }, { 2, 3, 4, 5, 6, 8 },  { 1, 8, 8, 3, 4, 4 },   { 1, 5, 7, 16, 5, 7 },
+    { 2, 5, 7, 3, 8, 3 }, { 1, 9, 9, 2, 2, 20 }, { 1, 10, 3, 17, 1, 1 }, { 1, 2, 2, 33, 13, 11 },
 };
 
 /* ---- reductions ---- */
 
-static const op_case reduce_cases[] = { /* op is replaced by each reduction */
+static const op_case reduce_cases[] = {
+    /* op is replaced by each reduction */
     { .n_in = 1, .in = { S(1) }, .attr.axes = 1 },
     { .n_in = 1, .in = { S(37) }, .attr.axes = 1 },
     { .n_in = 1, .in = { S(5, 33) }, .attr.axes = 1 },
@@ -205,8 +216,9 @@ static const struct {
     gen_shape x;
     int32_t groups;
 } norm_rows[] = {
-    { S(1, 1), 1 },          { S(3, 17), 1 },         { S(4, 1, 64), 1 },   { S(2, 5, 5, 8), 8 },    { S(2, 5, 5, 8), 1 },  { S(2, 5, 5, 8), 2 },
-    { S(1, 100, 33), 33 },   { S(1, 3000, 16), 16 },  { S(3, 7, 5, 30), 5 }, { S(2, 4, 4, 64), 32 }, { S(1, 9, 9, 1), 1 },  { S(2, 33, 31, 48), 16 },
+    { S(1, 1), 1 },        { S(3, 17), 1 },        { S(4, 1, 64), 1 },    { S(2, 5, 5, 8), 8 },
+    { S(2, 5, 5, 8), 1 },  { S(2, 5, 5, 8), 2 },   { S(1, 100, 33), 33 }, { S(1, 3000, 16), 16 },
+    { S(3, 7, 5, 30), 5 }, { S(2, 4, 4, 64), 32 }, { S(1, 9, 9, 1), 1 },  { S(2, 33, 31, 48), 16 },
 };
 
 /* ---- movement ---- */
@@ -225,20 +237,59 @@ static const op_case movement_cases[] = {
     { .op = GEN_OP_BROADCAST, .n_in = 1, .in = { S(1) }, .attr.shape = S(40000) },
     { .op = GEN_OP_SLICE, .n_in = 1, .in = { S(10) }, .attr = { .shape = S(4), .start = { 3 }, .step = { 1 } } },
     { .op = GEN_OP_SLICE, .n_in = 1, .in = { S(10) }, .attr = { .shape = S(4), .start = { 9 }, .step = { -3 } } },
-    { .op = GEN_OP_SLICE, .n_in = 1, .in = { S(3, 8, 7, 5) }, .attr = { .shape = S(3, 4, 3, 5), .start = { 0, 1, 6, 0 }, .step = { 1, 2, -2, 1 } } },
-    { .op = GEN_OP_SLICE, .n_in = 1, .in = { S(4, 33) }, .attr = { .shape = S(4, 17), .start = { 0, 16 }, .step = { 1, 1 } } },
-    { .op = GEN_OP_SLICE, .n_in = 1, .in = { S(2, 5, 6) }, .attr = { .shape = S(2, 5, 6), .start = { 0, 0, 5 }, .step = { 1, 1, -1 } } },
+    { .op = GEN_OP_SLICE,
+      .n_in = 1,
+      .in = { S(3, 8, 7, 5) },
+      .attr = { .shape = S(3, 4, 3, 5), .start = { 0, 1, 6, 0 }, .step = { 1, 2, -2, 1 } } },
+    { .op = GEN_OP_SLICE,
+      .n_in = 1,
+      .in = { S(4, 33) },
+      .attr = { .shape = S(4, 17), .start = { 0, 16 }, .step = { 1, 1 } } },
+    { .op = GEN_OP_SLICE,
+      .n_in = 1,
+      .in = { S(2, 5, 6) },
+      .attr = { .shape = S(2, 5, 6), .start = { 0, 0, 5 }, .step = { 1, 1, -1 } } },
     { .op = GEN_OP_SLICE_T, .n_in = 1, .in = { S(4) }, .attr = { .shape = S(10), .start = { 9 }, .step = { -3 } } },
     { .op = GEN_OP_SLICE_T, .n_in = 1, .in = { S(1) }, .attr = { .shape = S(10), .start = { 0 }, .step = { 7 } } },
-    { .op = GEN_OP_SLICE_T, .n_in = 1, .in = { S(3, 4, 3, 5) }, .attr = { .shape = S(3, 8, 7, 5), .start = { 0, 1, 6, 0 }, .step = { 1, 2, -2, 1 } } },
-    { .op = GEN_OP_SLICE_T, .n_in = 1, .in = { S(2, 5, 4, 17) }, .attr = { .shape = S(2, 7, 9, 17), .start = { 0, 2, 1, 0 }, .step = { 1, 1, 1, 1 } } },
-    { .op = GEN_OP_PAD, .n_in = 1, .in = { S(1, 3, 3, 1) }, .attr = { .mode = GEN_PAD_REFLECT, .window.pad = { 2, 2, 2, 2 } } },
-    { .op = GEN_OP_PAD, .n_in = 1, .in = { S(2, 5, 4, 7) }, .attr = { .mode = GEN_PAD_REFLECT, .window.pad = { 0, 1, 2, 3 } } },
-    { .op = GEN_OP_PAD, .n_in = 1, .in = { S(2, 5, 4, 17) }, .attr = { .mode = GEN_PAD_REPLICATE, .window.pad = { 3, 0, 7, 1 } } },
-    { .op = GEN_OP_PAD, .n_in = 1, .in = { S(1, 1, 1, 3) }, .attr = { .mode = GEN_PAD_REPLICATE, .window.pad = { 1, 2, 3, 4 } } },
-    { .op = GEN_OP_PAD_T, .n_in = 1, .in = { S(1, 7, 7, 1) }, .attr = { .mode = GEN_PAD_REFLECT, .window.pad = { 2, 2, 2, 2 } }, .tolerance = 1e-6 },
-    { .op = GEN_OP_PAD_T, .n_in = 1, .in = { S(2, 7, 8, 17) }, .attr = { .mode = GEN_PAD_REFLECT, .window.pad = { 0, 1, 2, 3 } }, .tolerance = 1e-6 },
-    { .op = GEN_OP_PAD_T, .n_in = 1, .in = { S(2, 15, 5, 7) }, .attr = { .mode = GEN_PAD_REPLICATE, .window.pad = { 3, 0, 7, 1 } }, .tolerance = 1e-6 },
+    { .op = GEN_OP_SLICE_T,
+      .n_in = 1,
+      .in = { S(3, 4, 3, 5) },
+      .attr = { .shape = S(3, 8, 7, 5), .start = { 0, 1, 6, 0 }, .step = { 1, 2, -2, 1 } } },
+    { .op = GEN_OP_SLICE_T,
+      .n_in = 1,
+      .in = { S(2, 5, 4, 17) },
+      .attr = { .shape = S(2, 7, 9, 17), .start = { 0, 2, 1, 0 }, .step = { 1, 1, 1, 1 } } },
+    { .op = GEN_OP_PAD,
+      .n_in = 1,
+      .in = { S(1, 3, 3, 1) },
+      .attr = { .mode = GEN_PAD_REFLECT, .window.pad = { 2, 2, 2, 2 } } },
+    { .op = GEN_OP_PAD,
+      .n_in = 1,
+      .in = { S(2, 5, 4, 7) },
+      .attr = { .mode = GEN_PAD_REFLECT, .window.pad = { 0, 1, 2, 3 } } },
+    { .op = GEN_OP_PAD,
+      .n_in = 1,
+      .in = { S(2, 5, 4, 17) },
+      .attr = { .mode = GEN_PAD_REPLICATE, .window.pad = { 3, 0, 7, 1 } } },
+    { .op = GEN_OP_PAD,
+      .n_in = 1,
+      .in = { S(1, 1, 1, 3) },
+      .attr = { .mode = GEN_PAD_REPLICATE, .window.pad = { 1, 2, 3, 4 } } },
+    { .op = GEN_OP_PAD_T,
+      .n_in = 1,
+      .in = { S(1, 7, 7, 1) },
+      .attr = { .mode = GEN_PAD_REFLECT, .window.pad = { 2, 2, 2, 2 } },
+      .tolerance = 1e-6 },
+    { .op = GEN_OP_PAD_T,
+      .n_in = 1,
+      .in = { S(2, 7, 8, 17) },
+      .attr = { .mode = GEN_PAD_REFLECT, .window.pad = { 0, 1, 2, 3 } },
+      .tolerance = 1e-6 },
+    { .op = GEN_OP_PAD_T,
+      .n_in = 1,
+      .in = { S(2, 15, 5, 7) },
+      .attr = { .mode = GEN_PAD_REPLICATE, .window.pad = { 3, 0, 7, 1 } },
+      .tolerance = 1e-6 },
     { .op = GEN_OP_CONCAT, .n_in = 2, .in = { S(3), S(5) }, .attr.axis = 0 },
     { .op = GEN_OP_CONCAT, .n_in = 3, .in = { S(2, 3, 3, 5), S(2, 3, 3, 17), S(2, 3, 3, 1) }, .attr.axis = 3 },
     { .op = GEN_OP_CONCAT, .n_in = 2, .in = { S(2, 3, 4), S(2, 1, 4) }, .attr.axis = 1 },
@@ -256,7 +307,8 @@ static const op_case movement_cases[] = {
 
 /* ---- random numbers ---- */
 
-static const gen_shape random_shapes[] = { { 0, { 0 } }, S(1), S(9), S(3, 1), S(3, 7), S(2, 5, 5, 3), S(1, 40001), S(64, 100) };
+static const gen_shape random_shapes[] = { { 0, { 0 } }, S(1),          S(9),        S(3, 1),
+                                           S(3, 7),      S(2, 5, 5, 3), S(1, 40001), S(64, 100) };
 
 #define COUNT_OF(array) (sizeof(array) / sizeof *(array))
 
