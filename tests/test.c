@@ -11,9 +11,18 @@
 #error "the build defines GEN_SOURCE_DIR"
 #endif
 
+/* What libraries keep for the life of the process; the leak sanitizer asks this function by name. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+    return "leak:libfontconfig\n";
+}
+
 static test_case *all_tests;
 static char folder[64];
-static size_t n_skipped;
+static pid_t own_pid;
+static test_case *running;
+enum { FAILED, PASSED, SKIPPED }; /* test_case.result */
 
 void test_register(test_case *test)
 {
@@ -23,9 +32,17 @@ void test_register(test_case *test)
     *place = test;
 }
 
-void test_count_skip(void)
+void test_skipped(void)
 {
-    n_skipped++;
+    running->result = SKIPPED;
+}
+
+/* A test that fails or is skipped does not come back here. */
+static void run_one(void **state)
+{
+    running = *state;
+    running->run(state);
+    running->result = PASSED;
 }
 
 static char *path_slot(void)
@@ -59,7 +76,7 @@ static int remove_one(const char *path, const struct stat *info, int type, struc
 
 static void remove_folder(void)
 {
-    if (folder[0]) nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+    if (folder[0] && getpid() == own_pid) nftw(folder, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 const char *test_folder(void)
@@ -68,6 +85,7 @@ const char *test_folder(void)
     if (!folder[0]) {
         snprintf(folder, sizeof folder, "/tmp/gen-test-XXXXXX");
         if (!mkdtemp(folder)) abort();
+        own_pid = getpid();
         atexit(remove_folder);
     }
     char *path = path_slot(), command[1100];
@@ -88,26 +106,54 @@ static int starts_with(const char *text, const char *prefix)
     return !strncmp(text, prefix, strlen(prefix));
 }
 
+static int is_wanted(const test_case *test, int n, char **words)
+{
+    for (int i = 0; i < n; i++)
+        if (starts_with(base_name(test->file), words[i]) || starts_with(test->name, words[i])) return 1;
+    return n == 0;
+}
+
+/* One write, so that programs that run at the same time may share the file. */
+static void write_results(const struct CMUnitTest *tests, size_t n)
+{
+    static const char *const words[] = { "failed", "passed", "skipped" };
+    const char *path = getenv("GEN_TEST_RESULTS");
+    FILE *file = path ? fopen(path, "a") : NULL;
+    if (!file) return;
+    for (size_t i = 0; i < n; i++) {
+        const test_case *t = tests[i].initial_state;
+        fprintf(file, "%s %s %s\n", words[t->result], base_name(t->file), t->name);
+    }
+    fclose(file);
+}
+
+static size_t count_skipped(const struct CMUnitTest *tests, size_t n)
+{
+    size_t count = 0;
+    for (size_t i = 0; i < n; i++) count += ((const test_case *)tests[i].initial_state)->result == SKIPPED;
+    return count;
+}
+
+static int list_tests(void)
+{
+    for (const test_case *t = all_tests; t; t = t->next) printf("%s %s\n", base_name(t->file), t->name);
+    return 0;
+}
+
 int main(int argc, char **argv)
 {
-    int list = argc > 1 && !strcmp(argv[1], "--list");
     enum { MAX_TESTS = 4096 };
     static struct CMUnitTest run[MAX_TESTS];
     size_t n = 0;
-    for (test_case *t = all_tests; t && n < MAX_TESTS; t = t->next) {
-        int wanted = argc < 2 || list;
-        for (int i = 1; i < argc && !wanted; i++)
-            wanted = starts_with(base_name(t->file), argv[i]) || starts_with(t->name, argv[i]);
-        if (!wanted) continue;
-        if (list) printf("%s %s\n", base_name(t->file), t->name);
-        else run[n++] = (struct CMUnitTest){ t->name, t->run, NULL, NULL, NULL };
-    }
-    if (list) return 0;
+    if (argc > 1 && !strcmp(argv[1], "--list")) return list_tests();
+    for (test_case *t = all_tests; t && n < MAX_TESTS; t = t->next)
+        if (is_wanted(t, argc - 1, argv + 1)) run[n++] = (struct CMUnitTest){ t->name, run_one, NULL, NULL, t };
     if (!n) {
         fprintf(stderr, "gen-test: no test of that name; `gen-test --list` names them\n");
         return 1;
     }
     cmocka_set_message_output(CM_OUTPUT_STDOUT);
     int failed = _cmocka_run_group_tests(argc > 1 ? argv[1] : "all", run, n, NULL, NULL);
-    return failed ? 1 : n_skipped == n ? 77 : 0;
+    write_results(run, n);
+    return failed ? 1 : count_skipped(run, n) == n ? 77 : 0;
 }

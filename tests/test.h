@@ -6,7 +6,8 @@
  *     }
  *
  * `gen-test` runs all, `gen-test test_png` those of one file, `gen-test png_rejects` those whose name starts so; `gen-test --list` names them.
- * The program returns 1 on failure, 77 when every test that ran was skipped, else 0.
+ * The program returns 1 on failure, 77 when every test that ran was skipped, else 0. With $GEN_TEST_RESULTS it adds a line for each test to that file:
+ * "passed|failed|skipped file test".
  */
 #ifndef GEN_TESTS_TEST_H
 #define GEN_TESTS_TEST_H
@@ -23,26 +24,27 @@
 
 typedef struct test_case {
     const char *file, *name;
-    void (*run)(void **state);
+    void (*run)(void **);
     struct test_case *next;
+    int result;
 } test_case;
 
 void test_register(test_case *test);
-void test_count_skip(void);
+void test_skipped(void);
 
 #define TEST(test_name)                                                                                                \
-    static void test_name(void **);                                                                                     \
-    static test_case test_name##_case = { __FILE__, #test_name, test_name, NULL };                                     \
+    static void test_name(void **);                                                                                    \
+    static test_case test_name##_case = { __FILE__, #test_name, test_name, NULL, 0 };                                  \
     __attribute__((constructor)) static void test_name##_register(void)                                                \
     {                                                                                                                  \
         test_register(&test_name##_case);                                                                              \
     }                                                                                                                  \
-    static void test_name(void **state __attribute__((unused)))
+    static void test_name(void **test_state_ __attribute__((unused)))
 
 /* Reports the running test as skipped, with the reason, and leaves it. */
 #define TEST_SKIP(reason)                                                                                              \
     do {                                                                                                               \
-        test_count_skip();                                                                                             \
+        test_skipped();                                                                                                \
         printf("[  SKIPPED ] %s: %s\n", __func__, reason);                                                             \
         skip();                                                                                                        \
     } while (0)

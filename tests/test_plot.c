@@ -12,13 +12,6 @@
 
 enum { N = 400 };
 
-/* fontconfig keeps what it allocated for the life of the process; the leak sanitizer asks this function by name. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libfontconfig\n";
-}
-
 static int has_plugin(void)
 {
     gen_arena *arena = gen_arena_new();
