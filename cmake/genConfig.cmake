@@ -1,0 +1,11 @@
+# find_package(gen) gives gen::shared; find_package(gen COMPONENTS static) gives gen::static too, and looks for what that links.
+include(CMakeFindDependencyMacro)
+include(${CMAKE_CURRENT_LIST_DIR}/gen_shared.cmake)
+if("static" IN_LIST gen_FIND_COMPONENTS)
+    find_dependency(Threads)
+    find_dependency(ZLIB)
+    find_dependency(PkgConfig)
+    pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
+    pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
+    include(${CMAKE_CURRENT_LIST_DIR}/gen_static.cmake)
+endif()
