@@ -3,6 +3,7 @@
 #include "tests/op_cases.h"
 #include "tests/test.h"
 
+#include <float.h>
 #include <math.h>
 #include <string.h>
 
@@ -43,6 +44,56 @@ static void each_elementwise_op(int32_t n_in, const gen_shape *in)
 TEST(op_elementwise_of_one_input_is_right_on_every_rung)
 {
     for (size_t i = 0; i < COUNT_OF(unary_shapes); i++) each_elementwise_op(1, &unary_shapes[i]);
+}
+
+/* Infinities, zeros of both signs, what is not a number, the largest and the smallest floats. */
+static const float special[] = { 0.0f,     -0.0f, INFINITY, -INFINITY, NAN,   FLT_MAX, -FLT_MAX, FLT_MIN,
+                                 -FLT_MIN, 88.0f, -88.0f,   1e4f,      -1e4f, 1,       -1,       0.5f };
+enum { N_SPECIAL = sizeof special / sizeof *special };
+
+static bool same_kind(float got, double expected, double tolerance)
+{
+    double g = (double)got;
+    if (isnan(expected) || isnan(g)) return isnan(expected) && isnan(g);
+    if (fabs(expected) > (double)FLT_MAX || isinf(g)) return isinf(g) && (g > 0) == (expected > 0);
+    return fabs(g - expected) <= tolerance * fabs(expected) + 2 * (double)FLT_MIN; /* results below FLT_MIN may be 0 */
+}
+
+static void check_special(gen_op op, const cpu_kernel *kernel, gen_call *call, const double *expected)
+{
+    call->out[0].data = (float[N_SPECIAL]){ 0 };
+    const float *got = call->out[0].data;
+    op_run_kernel(kernel, call);
+    for (int i = 0; i < N_SPECIAL; i++)
+        if (!same_kind(got[i], expected[i], 2e-6))
+            fail_msg("%s: %s of %g is %g, expected %g", kernel->name, gen_op_get(op)->name, (double)special[i],
+                     (double)got[i], expected[i]);
+}
+
+static void each_rung_on_special_values(gen_op op)
+{
+    float x[N_SPECIAL];
+    double x64[N_SPECIAL], expected[N_SPECIAL];
+    for (int i = 0; i < N_SPECIAL; i++) x64[i] = (double)(x[i] = special[i]);
+    gen_attr attr = { .a = op == GEN_OP_AFFINE ? 2 : 0.25, .b = 0.75 };
+    gen_view in = { x64, GEN_SHAPE(N_SPECIAL) }, out = { expected, GEN_SHAPE(N_SPECIAL) };
+    gen_call call = {
+        .op = op, .n_in = 1, .n_out = 1, .in = &in, .out = &out, .attr = &attr, .epilogue.act = GEN_OP_COUNT
+    };
+    op_run_kernel(cpu_kernel_ref64(op), &call);
+    in.data = x;
+    const cpu_kernel *rungs[16];
+    int32_t n = cpu_kernel_rungs(op, cpu_isa_best(), rungs, 16);
+    for (int32_t i = 0; i < n; i++) check_special(op, rungs[i], &call, expected);
+}
+
+TEST(op_elementwise_of_special_values_is_right_on_every_rung)
+{
+    for (gen_op op = 0; op < GEN_OP_COUNT; op++) {
+        const gen_op_info *info = gen_op_get(op);
+        bool periodic = op == GEN_OP_SIN || op == GEN_OP_COS; /* of huge numbers: nobody needs it */
+        if (info->flags & OP_ELEMENTWISE && info->n_in == 1 && !periodic) each_rung_on_special_values(op);
+    }
 }
 
 TEST(op_elementwise_of_two_inputs_broadcasts_on_every_rung)
