@@ -11,6 +11,8 @@
 #include <string.h>
 
 #include "core/autodiff.h"
+#include "core/program.h"
+#include "kernels/devices.h"
 
 enum { MAX_NODES = 4000, SAMPLES = 6 };
 
@@ -296,6 +298,7 @@ TEST(gradient_of_movements_is_their_finite_difference)
         return expression;                                                                                             \
     }
 
+BUILD(conv, gen_conv2d(g, x[0], x[1], gen_window_of(3, 1, 1)))
 BUILD(group_norm, gen_group_norm(g, x[0], x[1], x[2], 3, 1e-3))
 BUILD(instance_norm, gen_group_norm(g, x[0], x[1], x[2], 6, 1e-3))
 BUILD(batch_norm, gen_batch_norm(g, x[0], x[1], x[2], 1e-3, NULL))
@@ -322,6 +325,11 @@ BUILD(pad_zero, gen_pad_zero(g, gen_square(g, x[0]), 1, 2, 0, 1))
 BUILD(flip, gen_mul(g, gen_flip(g, x[0], 2), x[0]))
 BUILD(concat, gen_square(g, gen_concat(g, 2, x, 1)))
 BUILD(same_node_twice, gen_mul(g, gen_add(g, x[0], x[0]), gen_sum_all(g, x[0])))
+BUILD(conv_block, gen_leaky_relu(g, gen_add(g, gen_add(g, build_conv(g, x), x[2]), x[3]), 0.2))
+BUILD(conv_t_block, gen_tanh(g, gen_add(g, gen_conv2d_t(g, x[0], x[1], gen_window_of(4, 2, 1), 6, 8), x[2])))
+BUILD(upsample_conv, gen_relu(g, gen_conv2d(g, gen_upsample(g, x[0], 2), x[1], gen_window_of(3, 1, 1))))
+BUILD(reflect_conv, gen_conv2d(g, gen_pad(g, x[0], GEN_PAD_REFLECT, 1, 1, 1, 1), x[1], gen_window_of(3, 1, 0)))
+BUILD(norm_block, gen_relu(g, gen_add(g, gen_group_norm(g, x[0], x[1], x[2], 2, 1e-3), x[3])))
 BUILD(broadcast, gen_square(g, gen_broadcast(g, x[0], GEN_SHAPE(2, 3, 4))))
 
 static const struct composed {
@@ -356,6 +364,12 @@ static const struct composed {
     { "flip", build_flip, 1, { S(1, 3, 4, 2) } },
     { "concat", build_concat, 2, { S(2, 3, 2), S(2, 1, 2) } },
     { "one node used three times", build_same_node_twice, 1, { S(3, 2) } },
+    { "conv", build_conv, 2, { S(2, 4, 5, 3), S(3, 3, 3, 4) } },
+    { "conv, bias, residual, leaky", build_conv_block, 4, { S(2, 4, 5, 3), S(3, 3, 3, 4), S(4), S(2, 4, 5, 4) } },
+    { "transposed conv, bias, tanh", build_conv_t_block, 3, { S(2, 3, 4, 3), S(4, 4, 5, 3), S(5) } },
+    { "upsampling, conv, relu", build_upsample_conv, 2, { S(2, 3, 3, 3), S(3, 3, 3, 4) } },
+    { "reflection, conv", build_reflect_conv, 2, { S(1, 4, 5, 3), S(3, 3, 3, 2) } },
+    { "norm, residual, relu", build_norm_block, 4, { S(2, 3, 3, 4), S(4), S(4), S(2, 3, 3, 4) } },
     { "broadcast", build_broadcast, 1, { S(3, 1) } },
 };
 
@@ -438,4 +452,85 @@ TEST(gradient_of_a_gradient_penalty_is_its_finite_difference)
     for (int32_t i = 0; i < (int32_t)N; i++) check_derivative(w, "gradient penalty", "mixed", i, penalty, p[i], dp[i]);
     gen_graph_free(w->g);
     gen_free(w);
+}
+
+/* ---- the same through plan and session: fused, packed in memory, on both devices ---- */
+
+static gen_graph *composed_graph(const struct composed *c, walk *w)
+{
+    gen_node *x[5], *dx[5];
+    w->g = gen_graph_new();
+    for (int32_t i = 0; i < c->n; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "x%d", i);
+        x[i] = random_input(w, name, &c->x[i], (op_domain){ -2, 2, false }, (uint32_t)i);
+    }
+    gen_node *y = c->build(w->g, x);
+    gen_gradient(w->g, random_product(w, y, 60), NULL, c->n, x, dx);
+    gen_output(w->g, "y", y);
+    for (int32_t i = 0; i < c->n; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "dx%d", i);
+        gen_output(w->g, name, dx[i]);
+    }
+    check_graph(w, c->name);
+    return w->g;
+}
+
+static void feed_inputs(walk *w, gen_program *p)
+{
+    gen_error err = { 0 };
+    for (int32_t id = 0; id < gen_graph_size(w->g); id++) {
+        const gen_node *node = gen_graph_node(w->g, id);
+        if (node->op != GEN_OP_INPUT) continue;
+        int64_t n = count_of(node);
+        float *x = gen_arena_alloc(gen_graph_arena(w->g), (size_t)n * sizeof *x);
+        for (int64_t i = 0; i < n; i++) x[i] = (float)value_of(w, node)[i];
+        TEST_OK(gen_program_feed(p, node->name, x, n, &err));
+    }
+}
+
+static void check_output(walk *w, const struct composed *c, const char *device, gen_program *p, int32_t i,
+                         double tolerance)
+{
+    gen_error err = { 0 };
+    const char *name;
+    const gen_node *y = gen_graph_output(w->g, i, &name);
+    int64_t n = count_of(y);
+    float *got = gen_arena_alloc(gen_graph_arena(w->g), (size_t)n * sizeof *got);
+    TEST_OK(gen_program_fetch(p, name, got, n, &err));
+    const double *expected = compute(w, y);
+    double size = root_mean_square(expected, n);
+    for (int64_t k = 0; k < n; k++)
+        if (!(fabs((double)got[k] - expected[k]) <= tolerance * (fabs(expected[k]) + size) + 1e-6))
+            fail_msg("%s on %s: %s, element %lld is %.9g, node by node %.9g", c->name, device, name, (long long)k,
+                     (double)got[k], expected[k]);
+}
+
+static void check_planned(const struct composed *c, const char *device_name, double tolerance)
+{
+    gen_error err = { 0 };
+    gen_device *device;
+    gen_program *p;
+    walk *w = gen_alloc(1, sizeof *w);
+    TEST_OK(gen_device_open(device_name, 2, &device, &err));
+    gen_params *params = gen_params_new(device);
+    TEST_OK(gen_program_new(composed_graph(c, w), device, params, 1, &p, &err));
+    feed_inputs(w, p);
+    for (int round = 0; round < 2; round++) { /* the second run finds what the first left in the slab */
+        TEST_OK(gen_program_run(p, (gen_run_state){ .seed = 1 }, &err));
+        for (int32_t i = 0; i < gen_graph_outputs(w->g); i++) check_output(w, c, device_name, p, i, tolerance);
+    }
+    gen_program_free(p);
+    gen_params_free(params);
+    device->ops->close(device);
+    gen_free(w);
+}
+
+TEST(plan_and_session_compute_what_the_graph_says)
+{
+    for (size_t i = 0; i < COUNT_OF(composed); i++) {
+        check_planned(&composed[i], "cpu64", 1e-6);
+        check_planned(&composed[i], "cpu", 2e-5);
+    }
 }
