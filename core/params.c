@@ -123,6 +123,17 @@ void gen_param_init_values(const char *name, const gen_shape *shape, const gen_p
     }
 }
 
+gen_status gen_params_reset(gen_params *params, int32_t i, uint64_t seed, gen_error *err)
+{
+    const gen_param_info *p = &params->at[i].info;
+    float *host = gen_alloc((size_t)gen_shape_count(&p->shape), sizeof *host);
+    if (!host) return gen_fail(err, GEN_NO_MEMORY, "no memory for parameter %s", p->name);
+    gen_param_init_values(p->name, &p->shape, &p->spec, seed, host);
+    gen_status status = gen_params_write(params, i, host, err);
+    gen_free(host);
+    return status;
+}
+
 static gen_status add_param(gen_params *params, const gen_node *node, const gen_param_spec *spec, uint64_t seed, gen_error *err)
 {
     if (params->n == params->room) {

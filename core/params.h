@@ -40,6 +40,9 @@ int32_t gen_params_find(const gen_params *params, const char *name); /* -1: none
 gen_status gen_params_read(const gen_params *params, int32_t i, float *host, gen_error *err);
 gen_status gen_params_write(gen_params *params, int32_t i, const float *host, gen_error *err);
 
+/* Back to its initial values. */
+gen_status gen_params_reset(gen_params *params, int32_t i, uint64_t seed, gen_error *err);
+
 /* The initial values of a parameter, for params and for tests. */
 void gen_param_init_values(const char *name, const gen_shape *shape, const gen_param_spec *spec, uint64_t seed, float *out);
 

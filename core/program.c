@@ -86,6 +86,38 @@ gen_status gen_program_fetch_scalar(gen_program *p, const char *output, double *
     return GEN_OK;
 }
 
+static const gen_node *find_input(const gen_program *p, const char *input)
+{
+    for (int32_t id = 0; id < gen_graph_size(p->graph); id++) {
+        const gen_node *node = gen_graph_node(p->graph, id);
+        if (node->op == GEN_OP_INPUT && !strcmp(node->name, input)) return node;
+    }
+    return NULL;
+}
+
+gen_status gen_program_map(gen_program *p, const char *input, const float *in, const char *output, float *out, int64_t n, gen_run_state state, gen_error *err)
+{
+    const gen_node *x = find_input(p, input);
+    gen_shape y = gen_program_shape(p, output);
+    if (!x || y.rank < 1 || x->shape.dim[0] != y.dim[0]) return gen_fail(err, GEN_NOT_FOUND, "the program does not map rows of %s to rows of %s", input, output);
+    int64_t batch = y.dim[0], in_width = gen_shape_count(&x->shape) / batch, out_width = gen_shape_count(&y) / batch;
+    float *x_rows = gen_alloc((size_t)(batch * in_width), sizeof *x_rows), *y_rows = gen_alloc((size_t)(batch * out_width), sizeof *y_rows);
+    gen_status status = x_rows && y_rows ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for a batch");
+    gen_run_state now = state;
+    for (int64_t i = 0; i < n && status == GEN_OK; i += batch) {
+        int64_t rows = n - i < batch ? n - i : batch;
+        for (int64_t r = 0; r < batch; r++) memcpy(x_rows + r * in_width, in + (i + (r < rows ? r : rows - 1)) * in_width, (size_t)in_width * sizeof *in);
+        now.first_sample = state.first_sample + (uint64_t)i;
+        status = gen_program_feed(p, input, x_rows, batch * in_width, err);
+        if (status == GEN_OK) status = gen_program_run(p, now, err);
+        if (status == GEN_OK) status = gen_program_fetch(p, output, y_rows, batch * out_width, err);
+        if (status == GEN_OK) memcpy(out + i * out_width, y_rows, (size_t)(rows * out_width) * sizeof *out);
+    }
+    gen_free(x_rows);
+    gen_free(y_rows);
+    return status;
+}
+
 int32_t gen_program_outputs(const gen_program *p)
 {
     return gen_graph_outputs(p->graph);

@@ -27,6 +27,11 @@ gen_status gen_program_run(gen_program *program, gen_run_state state, gen_error 
 gen_status gen_program_fetch(gen_program *program, const char *output, float *data, int64_t count, gen_error *err);
 gen_status gen_program_fetch_scalar(gen_program *program, const char *output, double *value, gen_error *err);
 
+/* Runs all n rows through the program in batches: input [batch,..] from rows of `in`, output [batch,..] to rows of `out`. Row i is sample
+ * state.first_sample + i whatever the batch is; the last batch is filled up with its last row. */
+gen_status gen_program_map(gen_program *program, const char *input, const float *in, const char *output, float *out, int64_t n, gen_run_state state,
+                           gen_error *err);
+
 /* The graph's outputs by place, for logs; the shape of one by name (rank -1: there is none). */
 int32_t gen_program_outputs(const gen_program *program);
 const char *gen_program_output_name(const gen_program *program, int32_t i);

@@ -21,7 +21,8 @@ typedef struct vae_options {
     int64_t latent, hidden, width, kl_warmup;
     double beta, r_loss_factor, sigma, free_bits, dropout;
     const char *net, *likelihood, *init;
-    int64_t batch_norm, binarise;
+    const char *binarise;
+    int64_t batch_norm;
 } vae_options;
 
 // clang-format off
@@ -39,7 +40,7 @@ static const gen_option options[] = {
     { "init",          OPT_CHOICE, offsetof(vae_options, init),          "torch", 0, 0, "torch|keras|he|normal", NULL, "initial weights", 0 },
     { "batch-norm",    OPT_BOOL,   offsetof(vae_options, batch_norm),    "0",    0, 1, NULL, NULL,      "batch normalisation after each conv layer", 0 },
     { "dropout",       OPT_FLOAT,  offsetof(vae_options, dropout),       "0",    0, 0.95, NULL, NULL,   "after each conv layer", 0 },
-    { "binarise",      OPT_BOOL,   offsetof(vae_options, binarise),      "0",    0, 1, NULL, NULL,      "draw each pixel as 0 or 1 with its grey value as probability, anew each step", 0 },
+    { "binarise",      OPT_CHOICE, offsetof(vae_options, binarise),      "none", 0, 0, "none|static|dynamic", NULL, "pixels become 0 or 1 with the grey value as probability: once, or anew each step", 0 },
     GEN_OPTIONS_END
 };
 
@@ -50,7 +51,7 @@ static const gen_preset presets[] = {
       "D. Foster, Generative Deep Learning, 1st ed., 03_05", "celeba" },
     { "mlp-vae", "net=mlp hidden=400 latent=20 batch=128 lr=1e-3 epochs=10", "PyTorch examples, vae: 784-400-20", "mnist" },
     { "kingma", "net=mlp hidden=500 latent=20 batch=100 optimiser=adam lr=1e-3 epochs=100", "Kingma & Welling 2014, section 5: 500 hidden units", "mnist" },
-    { "vae-nll", "net=mlp hidden=400 latent=40 binarise=1 batch=100 lr=1e-4 schedule=step decay-epochs=150 decay-factor=0.631 epochs=500",
+    { "vae-nll", "net=mlp hidden=400 latent=40 binarise=static batch=100 lr=1e-4 schedule=step decay-epochs=150 decay-factor=0.631 epochs=500",
       "benchmark_VAE reproducibility: 784-400-z40, 89.78 nats with 200 importance samples", "mnist" },
     { "bench-vae", "net=bench latent=2 r-loss-factor=1000 batch=32 lr=5e-4", "the VAE that training speed is compared on", "mnist" },
     GEN_PRESETS_END
@@ -281,10 +282,10 @@ static gen_node *input_image(gen_graph *g, const gen_model_context *m)
     return gen_input(g, "x", GEN_SHAPE(m->batch, m->height, m->width, m->channels));
 }
 
-/* x, or a binary draw of it: 1 with probability x */
+/* x, or a binary draw of it: 1 with probability x. Only training draws anew; static draws and those for evaluation are made with the data. */
 static gen_node *target_image(gen_graph *g, const vae_options *o, gen_node *x)
 {
-    if (!o->binarise) return x;
+    if (strcmp(o->binarise, "dynamic")) return x;
     gen_graph_scope(g, "binarise");
     gen_node *u = gen_uniform(g, x->shape);
     gen_graph_scope(g, "");
@@ -311,7 +312,7 @@ static void train(gen_graph *g, const gen_model_context *m)
 static void eval(gen_graph *g, const gen_model_context *m)
 {
     const vae_options *o = m->options;
-    gen_node *x = target_image(g, o, input_image(g, m));
+    gen_node *x = input_image(g, m);
     code q = encoder(g, m, x, false);
     gen_node *out = decoder(g, m, draw(g, &q), false), *mean = gen_sigmoid(g, out);
     gen_node *rec = reconstruction(g, m, out, x), *kl_dims = gauss_kl(g, &q), *kl = per_image(g, kl_dims);
@@ -343,7 +344,7 @@ static void nll(gen_graph *g, const gen_model_context *m, int64_t samples)
 {
     const vae_options *o = m->options;
     int64_t n = m->batch, d = o->latent;
-    gen_node *x = target_image(g, o, input_image(g, m));
+    gen_node *x = input_image(g, m);
     code q = encoder(g, m, x, false);
     gen_graph_scope(g, "z");
     gen_node *eps = gen_normal(g, GEN_SHAPE(n, samples, d));
@@ -372,7 +373,7 @@ static gen_status check(const gen_model_context *m, gen_error *err)
     const vae_options *o = m->options;
     if (m->height < 1 || m->width < 1 || m->channels < 1) return gen_fail(err, GEN_BAD_SHAPE, "vae needs images; the data has none");
     if (is_mlp(m) && !o->hidden) return gen_fail(err, GEN_BAD_OPTION, "--net mlp needs --hidden of at least 1");
-    if (o->binarise && strcmp(o->likelihood, "bernoulli")) return gen_fail(err, GEN_BAD_OPTION, "--binarise goes with --likelihood bernoulli, not %s", o->likelihood);
+    if (strcmp(o->binarise, "none") && strcmp(o->likelihood, "bernoulli")) return gen_fail(err, GEN_BAD_OPTION, "--binarise goes with --likelihood bernoulli, not %s", o->likelihood);
     return GEN_OK;
 }
 

@@ -1,0 +1,41 @@
+/* models/batches.h: training batches: batch i is a function of (seed, i) alone, made ahead on a thread or again at will.
+ *
+ *     gen_batches *b;
+ *     GEN_TRY(gen_batches_new(data, data->splits[GEN_SPLIT_TRAIN], 64, seed, &b, err));
+ *     GEN_TRY(gen_batches_start(b, first_step, n_steps, err));
+ *     GEN_TRY(gen_batches_next(b, &batch, err));                       // batch.x [64,H,W,C], batch.labels [64]
+ *     gen_batches_free(b);
+ */
+#ifndef GEN_MODELS_BATCHES_H
+#define GEN_MODELS_BATCHES_H
+
+#include "io/dataset.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct gen_batch {
+    const float *x;      /* [N,H,W,C] in [0,1] */
+    const float *labels; /* [N]; zeros where the data has none */
+} gen_batch;
+
+typedef struct gen_batches gen_batches;
+
+/* Each epoch is a new permutation of the range; what does not fill a batch at its end is left out. GEN_BAD_OPTION when the range is smaller than a
+ * batch. data outlives it. */
+gen_status gen_batches_new(const gen_dataset *data, gen_range range, int64_t batch, uint64_t seed, gen_batches **out, gen_error *err);
+void gen_batches_free(gen_batches *b); /* accepts NULL */
+int64_t gen_batches_per_epoch(const gen_batches *b);
+
+/* Starts the thread at batch `first`; next then gives first, first + 1, …, n - 1. A batch is valid until the next call. */
+gen_status gen_batches_start(gen_batches *b, int64_t first, int64_t n, gen_error *err);
+gen_status gen_batches_next(gen_batches *b, gen_batch *batch, gen_error *err);
+
+/* Batch i, made by the caller's thread; not while the thread runs. */
+gen_status gen_batches_make(gen_batches *b, int64_t i, gen_batch *batch, gen_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

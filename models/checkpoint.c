@@ -1,0 +1,269 @@
+#define _XOPEN_SOURCE 700 /* realpath */
+#include "models/checkpoint.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/file.h"
+#include "io/json.h"
+#include "io/safetensors.h"
+
+static char *weights_name(const gen_run *run, int64_t step)
+{
+    return gen_arena_printf(run->arena, "checkpoints/step-%08" PRId64 ".safetensors", step);
+}
+
+/* "…/step-1.safetensors" -> "…/step-1.state.safetensors" */
+static char *state_path(const gen_run *run, const char *weights)
+{
+    return gen_arena_printf(run->arena, "%.*s.state.safetensors", (int)(strlen(weights) - strlen(".safetensors")), weights);
+}
+
+/* ---- saving ------------------------------------------------------------------------------------------------------------------- */
+
+static bool belongs(const gen_param_info *p, bool state)
+{
+    return p->spec.counter == state;
+}
+
+static gen_status read_tensor(const gen_run *run, int32_t i, gen_arena *arena, gen_tensor_entry *out, gen_error *err)
+{
+    gen_param_info p = gen_params_get(run->params, i);
+    size_t n = (size_t)gen_shape_count(&p.shape);
+    float *ours = gen_arena_alloc(arena, n * sizeof *ours), *theirs = gen_arena_alloc(arena, n * sizeof *theirs);
+    if (!ours || !theirs) return gen_fail(err, GEN_NO_MEMORY, "no memory to save %s", p.name);
+    GEN_TRY(gen_params_read(run->params, i, ours, err));
+    gen_layout_to_torch(&p.shape, &p.spec, ours, theirs);
+    gen_shape shape = gen_layout_torch_shape(&p.shape, &p.spec);
+    *out = (gen_tensor_entry){ .name = p.name, .dtype = GEN_DTYPE_F32, .n_dims = shape.rank, .n = n, .data = theirs };
+    memcpy(out->dims, shape.dim, (size_t)shape.rank * sizeof *shape.dim);
+    return GEN_OK;
+}
+
+static int by_name(const void *a, const void *b)
+{
+    return strcmp(((const gen_tensor_entry *)a)->name, ((const gen_tensor_entry *)b)->name);
+}
+
+static gen_status write_tensors(const gen_run *run, const char *path, bool state, const gen_metadata_entry *metadata, size_t n_metadata, gen_error *err)
+{
+    gen_arena *arena = gen_arena_new();
+    int32_t total = gen_params_count(run->params);
+    size_t n = 0;
+    gen_tensor_entry *tensors = arena ? gen_arena_alloc(arena, (size_t)total * sizeof *tensors) : NULL;
+    gen_status status = tensors ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory to save %s", path);
+    for (int32_t i = 0; i < total && status == GEN_OK; i++) {
+        gen_param_info p = gen_params_get(run->params, i);
+        if (belongs(&p, state)) status = read_tensor(run, i, arena, &tensors[n++], err);
+    }
+    if (status == GEN_OK) {
+        qsort(tensors, n, sizeof *tensors, by_name); /* the order of creation differs between a new and a resumed run */
+        status = gen_safetensors_write(path, tensors, n, metadata, n_metadata, err);
+    }
+    gen_arena_free(arena);
+    return status;
+}
+
+/* The options that change the numbers, as one JSON object. */
+static gen_status math_options(const gen_run *run, gen_bytes *text, gen_error *err)
+{
+    gen_json_out out = { .arena = run->arena };
+    const gen_option *tables[] = { run->settings.model->options, gen_train_option_rows };
+    const void *structs[] = { run->settings.options, &run->settings.train };
+    char buffer[64];
+    gen_json_open(&out, NULL, '{');
+    for (int t = 0; t < 2; t++)
+        for (const gen_option *row = tables[t]; row->name; row++)
+            if (!(row->flags & OPT_NOT_MATH)) gen_json_put_string(&out, row->name, gen_option_get(row, structs[t], buffer, sizeof buffer));
+    gen_json_close(&out, '}');
+    return gen_json_finish(&out, text, err);
+}
+
+static gen_status write_pair(const gen_run *run, const char *weights, gen_error *err)
+{
+    gen_bytes options;
+    const gen_progress *p = &run->progress;
+    GEN_TRY(math_options(run, &options, err));
+    char *step = gen_arena_printf(run->arena, "%" PRId64, p->step), *best_step = gen_arena_printf(run->arena, "%" PRId64, p->best_step);
+    char *best = gen_arena_printf(run->arena, "%.17g", p->best_loss), *bad = gen_arena_printf(run->arena, "%" PRId64, p->bad_evals);
+    char *skipped = gen_arena_printf(run->arena, "%" PRId64, p->skipped), *state = state_path(run, weights);
+    char *size = gen_arena_printf(run->arena, "%" PRId64 "x%" PRId64 "x%" PRId64, run->height, run->width, run->channels);
+    if (!step || !best_step || !best || !bad || !skipped || !state || !size) return gen_fail(err, GEN_NO_MEMORY, "no memory to save a checkpoint");
+    gen_metadata_entry metadata[] = { { "format", "pt" }, { "model", run->settings.model->name }, { "data", run->data_name }, { "size", size },
+                                      { "step", step }, { "options", (const char *)options.data }, { "best_step", best_step }, { "best_loss", best },
+                                      { "bad_evals", bad }, { "skipped", skipped } };
+    size_t n = sizeof metadata / sizeof *metadata;
+    GEN_TRY(write_tensors(run, state, true, metadata, n, err));
+    return write_tensors(run, weights, false, metadata, 6, err);
+}
+
+/* ---- the folder of checkpoints ---------------------------------------------------------------------------------------------------- */
+
+/* The step of "step-00000120.safetensors"; -1 for other names. */
+static int64_t step_of(const char *name)
+{
+    int64_t step;
+    char rest[32] = "";
+    if (sscanf(name, "step-%" SCNd64 "%31s", &step, rest) != 2 || strcmp(rest, ".safetensors")) return -1;
+    return step;
+}
+
+/* Removes all but the newest `keep` checkpoints and the best. The weights go first: a pair without weights is no checkpoint. */
+static gen_status remove_old(gen_run *run, gen_error *err)
+{
+    gen_path_list list;
+    gen_arena *arena = gen_arena_new();
+    if (!arena) return gen_fail(err, GEN_NO_MEMORY, "no memory to look at old checkpoints");
+    gen_status status = gen_folder_list(gen_run_path(run, "checkpoints"), 0, arena, &list, err);
+    int64_t kept = 0;
+    for (size_t i = status == GEN_OK ? list.n : 0; i-- > 0 && status == GEN_OK;) { /* names sort by step */
+        int64_t step = step_of(list.path[i]);
+        if (step < 0) continue;
+        if (kept++ < run->settings.train.keep || step == run->progress.best_step) continue;
+        char *weights = gen_run_path(run, weights_name(run, step));
+        status = gen_file_remove(weights, err);
+        if (status == GEN_OK) status = gen_file_remove(state_path(run, weights), err);
+    }
+    gen_arena_free(arena);
+    return status;
+}
+
+gen_status gen_checkpoint_save(gen_run *run, gen_error *err)
+{
+    char *name = weights_name(run, run->progress.step), *path = name ? gen_run_path(run, name) : NULL;
+    if (!path) return gen_fail(err, GEN_NO_MEMORY, "no memory to save a checkpoint");
+    GEN_TRY(write_pair(run, path, err));
+    GEN_TRY(gen_file_link(gen_path_base(name), gen_run_path(run, "checkpoints/latest"), err));
+    return remove_old(run, err);
+}
+
+gen_status gen_checkpoint_mark_best(gen_run *run, gen_error *err)
+{
+    return gen_file_link(gen_path_base(weights_name(run, run->progress.best_step)), gen_run_path(run, "checkpoints/best"), err);
+}
+
+/* ---- loading ------------------------------------------------------------------------------------------------------------------------ */
+
+gen_status gen_checkpoint_find(const gen_run *run, const char *which, char **path, gen_error *err)
+{
+    char *found = NULL, *end;
+    if (!strcmp(which, "best-or-latest")) which = gen_path_exists(gen_run_path(run, "checkpoints/best")) ? "best" : "latest";
+    if (!strcmp(which, "latest") || !strcmp(which, "best")) {
+        found = gen_run_path(run, gen_arena_printf(run->arena, "checkpoints/%s", which));
+    } else {
+        long long step = strtoll(which, &end, 10);
+        if (*end || step < 0) return gen_fail(err, GEN_BAD_OPTION, "checkpoint %s is neither latest, best nor a step number", which);
+        found = gen_run_path(run, weights_name(run, step));
+    }
+    if (!gen_path_exists(found)) return gen_fail(err, GEN_NOT_FOUND, "%s has no checkpoint %s yet", run->folder, which);
+    *path = found;
+    return GEN_OK;
+}
+
+static gen_status fill_param(gen_run *run, int32_t i, const gen_tensor_entry *t, gen_error *err)
+{
+    gen_param_info p = gen_params_get(run->params, i);
+    gen_shape want = gen_layout_torch_shape(&p.shape, &p.spec), have = { .rank = t->n_dims };
+    char a[64], b[64];
+    for (int32_t d = 0; d < t->n_dims && d < GEN_MAX_RANK; d++) have.dim[d] = t->dims[d];
+    if (t->n_dims > GEN_MAX_RANK || !gen_shape_equal(&want, &have))
+        return gen_fail(err, GEN_BAD_FILE, "tensor %s is %s, the model wants %s", p.name, gen_shape_text(&have, a, sizeof a), gen_shape_text(&want, b, sizeof b));
+    float *theirs = gen_alloc(t->n, sizeof *theirs), *ours = gen_alloc(t->n, sizeof *ours);
+    gen_status status = theirs && ours ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory to load %s", p.name);
+    if (status == GEN_OK) {
+        gen_tensor_to_float(t, theirs);
+        gen_layout_from_torch(&p.shape, &p.spec, theirs, ours);
+        status = gen_params_write(run->params, i, ours, err);
+    }
+    gen_free(theirs);
+    gen_free(ours);
+    return status;
+}
+
+static gen_status fill_params(gen_run *run, const gen_safetensors *st, bool state, gen_error *err)
+{
+    for (int32_t i = 0; i < gen_params_count(run->params); i++) {
+        gen_param_info p = gen_params_get(run->params, i);
+        if (!belongs(&p, state)) continue;
+        const gen_tensor_entry *t = gen_safetensors_find(st, p.name);
+        if (!t) return gen_fail(err, GEN_BAD_FILE, "tensor %s is missing: the file is of another model or other options", p.name);
+        GEN_TRY(fill_param(run, i, t, err));
+    }
+    return GEN_OK;
+}
+
+static gen_status read_number(const gen_safetensors *st, const char *key, double *out, gen_error *err)
+{
+    const char *text = gen_safetensors_metadata(st, key);
+    char *end;
+    if (!text) return gen_fail(err, GEN_BAD_FILE, "the metadata has no %s", key);
+    *out = strtod(text, &end);
+    return *end || end == text ? gen_fail(err, GEN_BAD_FILE, "the metadata's %s is \"%.40s\", expected a number", key, text) : GEN_OK;
+}
+
+static gen_status read_progress(const gen_safetensors *st, gen_progress *p, gen_error *err)
+{
+    double step = 0, best_step = 0, best_loss = 0, bad_evals = 0, skipped = 0;
+    GEN_TRY(read_number(st, "step", &step, err));
+    GEN_TRY(read_number(st, "best_step", &best_step, err));
+    GEN_TRY(read_number(st, "best_loss", &best_loss, err));
+    GEN_TRY(read_number(st, "bad_evals", &bad_evals, err));
+    GEN_TRY(read_number(st, "skipped", &skipped, err));
+    if (!(step >= 0 && step < 9e15)) return gen_fail(err, GEN_BAD_FILE, "the metadata's step is %g", step);
+    *p = (gen_progress){ .step = (int64_t)step, .best_step = (int64_t)best_step, .best_loss = best_loss, .bad_evals = (int64_t)bad_evals, .skipped = (int64_t)skipped };
+    return GEN_OK;
+}
+
+/* progress, and unless only that is wanted the parameters, of one file */
+static gen_status load_one(gen_run *run, const char *path, bool state, bool fill, gen_progress *progress, gen_error *err)
+{
+    gen_bytes map = { 0 };
+    gen_safetensors st;
+    gen_arena *arena = gen_arena_new();
+    gen_status status = arena ? gen_file_map(path, &map, err) : gen_fail(err, GEN_NO_MEMORY, "no memory to load %s", path);
+    if (status == GEN_OK) {
+        status = gen_safetensors_read(map.data, map.size, arena, &st, err);
+        if (status == GEN_OK && progress) status = read_progress(&st, progress, err);
+        if (status == GEN_OK && fill) status = fill_params(run, &st, state, err);
+        if (status != GEN_OK) gen_error_in_file(err, path, status);
+        gen_file_unmap(&map);
+    }
+    gen_arena_free(arena);
+    return status;
+}
+
+gen_status gen_checkpoint_load_file(gen_run *run, const char *path, gen_error *err)
+{
+    return load_one(run, path, false, true, NULL, err);
+}
+
+/* The links are resolved by name, so that the state is that of the same step. */
+static gen_status resolve(const gen_run *run, const char *path, char **weights, gen_error *err)
+{
+    char *real = realpath(path, NULL);
+    if (!real) return gen_fail(err, GEN_NOT_FOUND, "%s names a checkpoint that is not there", path);
+    *weights = gen_arena_strdup(run->arena, real);
+    free(real);
+    return *weights ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory to load a checkpoint");
+}
+
+gen_status gen_checkpoint_load(gen_run *run, const char *which, gen_checkpoint_part part, gen_error *err)
+{
+    char *path, *weights;
+    GEN_TRY(gen_checkpoint_find(run, which, &path, err));
+    GEN_TRY(resolve(run, path, &weights, err));
+    GEN_TRY(load_one(run, weights, false, true, NULL, err));
+    if (part == GEN_CHECKPOINT_WEIGHTS) return GEN_OK;
+    return load_one(run, state_path(run, weights), true, true, &run->progress, err);
+}
+
+gen_status gen_checkpoint_resume(gen_run *run, gen_error *err)
+{
+    char *path, *weights;
+    if (gen_checkpoint_find(run, "latest", &path, NULL) != GEN_OK) return GEN_OK; /* killed before the first one: from the start */
+    GEN_TRY(resolve(run, path, &weights, err));
+    GEN_TRY(load_one(run, state_path(run, weights), true, false, &run->progress, err));
+    return run->progress.best_step >= 0 ? gen_checkpoint_mark_best(run, err) : GEN_OK;
+}

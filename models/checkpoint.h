@@ -1,0 +1,40 @@
+/* models/checkpoint.h: the state of a training on disk, in two files of safetensors:
+ *
+ *   checkpoints/step-XXXXXXXX.safetensors         what PyTorch's load_state_dict takes: weights and running statistics, its names and layouts
+ *   checkpoints/step-XXXXXXXX.state.safetensors   moments, counters, EMA: what only training needs
+ *
+ * and two links, latest and best. The state is renamed into place first and the weights last, then latest: whatever moment a kill -9 comes, latest
+ * names a complete pair. Bytes depend on the numbers alone (never on time, host or threads).
+ *
+ *     GEN_TRY(gen_checkpoint_save(run, err));
+ *     GEN_TRY(gen_checkpoint_load(run, "latest", GEN_CHECKPOINT_ALL, err));
+ */
+#ifndef GEN_MODELS_CHECKPOINT_H
+#define GEN_MODELS_CHECKPOINT_H
+
+#include "models/run.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum gen_checkpoint_part { GEN_CHECKPOINT_WEIGHTS, GEN_CHECKPOINT_ALL } gen_checkpoint_part;
+
+/* Writes the pair of run->progress.step and moves latest; removes older ones beyond settings.train.keep, never best. */
+gen_status gen_checkpoint_save(gen_run *run, gen_error *err);
+/* Makes best point to the checkpoint of run->progress.step. */
+gen_status gen_checkpoint_mark_best(gen_run *run, gen_error *err);
+/* which: "latest", "best", "best-or-latest" or a step number. Parameters that run->params has are filled; one that the file lacks is GEN_BAD_FILE with
+ * its name. ALL also reads the state and run->progress. Programs are made before: they say which parameters there are. */
+gen_status gen_checkpoint_load(gen_run *run, const char *which, gen_checkpoint_part part, gen_error *err);
+/* Reads run->progress of the latest checkpoint, if there is one, and puts the link best right, which a kill may have left behind. */
+gen_status gen_checkpoint_resume(gen_run *run, gen_error *err);
+/* The weights of any file of safetensors with PyTorch's names, e.g. saved by PyTorch. */
+gen_status gen_checkpoint_load_file(gen_run *run, const char *path, gen_error *err);
+/* Path of a checkpoint's weights; GEN_NOT_FOUND when there is none. */
+gen_status gen_checkpoint_find(const gen_run *run, const char *which, char **path, gen_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,161 @@
+#include "models/evaluate.h"
+
+#include <math.h>
+#include <string.h>
+
+#include "core/rng.h"
+
+/* ---- means over a data set ---------------------------------------------------------------------------------------------------- */
+
+static gen_status read_images(const gen_dataset *data, gen_range range, int64_t first, int64_t n, float *x, gen_error *err)
+{
+    int64_t indices[GEN_EVAL_BATCH];
+    if (n > GEN_EVAL_BATCH) return gen_fail(err, GEN_BAD_SHAPE, "a batch of %lld images is more than %d", (long long)n, GEN_EVAL_BATCH);
+    for (int64_t i = 0; i < n; i++) { /* the last batch is filled up with the range's last image */
+        int64_t at = first + i < range.n ? first + i : range.n - 1;
+        indices[i] = range.first + at;
+    }
+    gen_dataset_batch(data, indices, (int32_t)n, x);
+    return GEN_OK;
+}
+
+static void list_outputs(const gen_program *program, int64_t batch, gen_eval_result *r)
+{
+    *r = (gen_eval_result){ 0 };
+    for (int32_t i = 0; i < gen_program_outputs(program) && r->n < GEN_EVAL_MAX; i++) {
+        gen_shape shape = gen_program_shape(program, gen_program_output_name(program, i));
+        if (shape.rank == 1 && shape.dim[0] == batch) r->name[r->n++] = gen_program_output_name(program, i);
+    }
+}
+
+gen_status gen_evaluate(gen_run *run, gen_program *program, const gen_dataset *data, gen_range range, gen_eval_result *r, gen_error *err)
+{
+    int64_t batch = GEN_EVAL_BATCH, pixels = run->height * run->width * run->channels;
+    float values[GEN_EVAL_BATCH], *x = gen_alloc((size_t)(batch * pixels), sizeof *x);
+    if (!x) return gen_fail(err, GEN_NO_MEMORY, "no memory for a batch");
+    list_outputs(program, batch, r);
+    gen_status status = GEN_OK;
+    for (int64_t i = 0; i < range.n && status == GEN_OK; i += batch) {
+        int64_t real = range.n - i < batch ? range.n - i : batch;
+        status = read_images(data, range, i, batch, x, err);
+        if (status == GEN_OK) status = gen_program_feed(program, "x", x, batch * pixels, err);
+        if (status == GEN_OK) status = gen_program_run(program, (gen_run_state){ .seed = (uint64_t)run->settings.train.seed, .first_sample = (uint64_t)i }, err);
+        for (int32_t o = 0; o < r->n && status == GEN_OK; o++) {
+            status = gen_program_fetch(program, r->name[o], values, batch, err);
+            for (int64_t k = 0; k < real; k++) r->mean[o] += (double)values[k];
+        }
+        r->count += real;
+    }
+    for (int32_t o = 0; o < r->n && r->count; o++) r->mean[o] /= (double)r->count;
+    gen_free(x);
+    return status;
+}
+
+double gen_eval_mean(const gen_eval_result *r, const char *name)
+{
+    for (int32_t i = 0; i < r->n; i++)
+        if (!strcmp(r->name[i], name)) return r->mean[i];
+    return NAN;
+}
+
+/* ---- codes and pictures ---------------------------------------------------------------------------------------------------------- */
+
+void gen_latent_draw(uint64_t seed, uint64_t first, int64_t n, int64_t d, float *z)
+{
+    const uint32_t key = (uint32_t)gen_hash_name("prior sample");
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < d; j += 4) {
+            uint64_t sample = first + (uint64_t)i;
+            float four[4];
+            gen_normal_from_block(gen_philox_block(seed, (uint32_t)(j / 4), (uint32_t)sample, (uint32_t)(sample >> 32), key), four);
+            for (int64_t k = 0; k < 4 && j + k < d; k++) z[i * d + j + k] = four[k];
+        }
+}
+
+int64_t gen_latent_size(const gen_run *run)
+{
+    gen_model_context m = gen_run_context(run, 1);
+    return run->settings.model->latent ? run->settings.model->latent(&m) : 0;
+}
+
+static int64_t batch_for(int64_t n)
+{
+    return n < GEN_EVAL_BATCH ? n : GEN_EVAL_BATCH;
+}
+
+static gen_run_state state_of(const gen_run *run)
+{
+    return (gen_run_state){ .seed = (uint64_t)run->settings.train.seed };
+}
+
+gen_status gen_decode(gen_run *run, const float *z, int64_t n, float *pixels, gen_error *err)
+{
+    gen_program *p = NULL;
+    GEN_TRY(gen_run_program(run, run->settings.model->decode, "make pictures from codes", batch_for(n), &p, err));
+    gen_status status = gen_program_map(p, "z", z, "x", pixels, n, state_of(run), err);
+    gen_program_free(p);
+    return status;
+}
+
+gen_status gen_encode(gen_run *run, const float *x, int64_t n, float *mu, float *logvar, gen_error *err)
+{
+    gen_program *p = NULL;
+    GEN_TRY(gen_run_program(run, run->settings.model->encode, "encode pictures", batch_for(n), &p, err));
+    gen_status status = gen_program_map(p, "x", x, "mu", mu, n, state_of(run), err);
+    if (status == GEN_OK && logvar && gen_program_shape(p, "logvar").rank > 0) status = gen_program_map(p, "x", x, "logvar", logvar, n, state_of(run), err);
+    gen_program_free(p);
+    return status;
+}
+
+/* ---- importance-sampled likelihood --------------------------------------------------------------------------------------------------- */
+
+enum { NLL_IMAGES = 16, NLL_CHUNK = 50 };
+
+/* log(e^a + e^b) */
+static double log_add(double a, double b)
+{
+    double high = a > b ? a : b, low = a > b ? b : a;
+    return isinf(high) ? high : high + log1p(exp(low - high));
+}
+
+/* Adds one run's weights: chunk samples for each of the images. */
+static gen_status add_weights(gen_run *run, gen_program *p, int64_t first, uint64_t round, int64_t chunk, double *log_sum, gen_error *err)
+{
+    float weights[NLL_IMAGES * NLL_CHUNK];
+    GEN_TRY(gen_program_run(p, (gen_run_state){ .seed = (uint64_t)run->settings.train.seed, .step = round, .first_sample = (uint64_t)first }, err));
+    GEN_TRY(gen_program_fetch(p, "log_weight", weights, NLL_IMAGES * chunk, err));
+    for (int64_t i = 0; i < NLL_IMAGES; i++)
+        for (int64_t k = 0; k < chunk; k++) log_sum[i] = log_add(log_sum[i], (double)weights[i * chunk + k]);
+    return GEN_OK;
+}
+
+static gen_status nll_program(gen_run *run, int64_t chunk, gen_program **p, gen_error *err)
+{
+    if (!run->settings.model->nll) return gen_fail(err, GEN_UNSUPPORTED, "%s has no likelihood to estimate", run->settings.model->name);
+    gen_graph *g = gen_graph_new();
+    if (!g) return gen_fail(err, GEN_NO_MEMORY, "no memory for a graph");
+    gen_model_context m = gen_run_context(run, NLL_IMAGES);
+    run->settings.model->nll(g, &m, chunk);
+    return gen_program_new(g, run->device, run->params, (uint64_t)run->settings.train.seed, p, err);
+}
+
+gen_status gen_nll(gen_run *run, const gen_dataset *data, gen_range range, int64_t samples, double *nats, gen_error *err)
+{
+    int64_t chunk = samples < NLL_CHUNK ? samples : NLL_CHUNK, rounds = (samples + chunk - 1) / chunk, pixels = run->height * run->width * run->channels;
+    gen_program *p = NULL;
+    float *x = gen_alloc((size_t)(NLL_IMAGES * pixels), sizeof *x);
+    gen_status status = x ? nll_program(run, chunk, &p, err) : gen_fail(err, GEN_NO_MEMORY, "no memory for a batch");
+    double total = 0;
+    for (int64_t i = 0; i < range.n && status == GEN_OK; i += NLL_IMAGES) {
+        double log_sum[NLL_IMAGES];
+        for (int k = 0; k < NLL_IMAGES; k++) log_sum[k] = -INFINITY;
+        status = read_images(data, range, i, NLL_IMAGES, x, err);
+        if (status == GEN_OK) status = gen_program_feed(p, "x", x, NLL_IMAGES * pixels, err);
+        for (int64_t r = 0; r < rounds && status == GEN_OK; r++) status = add_weights(run, p, i, (uint64_t)r, chunk, log_sum, err);
+        for (int64_t k = 0; k < NLL_IMAGES && i + k < range.n; k++) total += log((double)(rounds * chunk)) - log_sum[k];
+    }
+    if (status == GEN_OK) *nats = total / (double)range.n;
+    gen_program_free(p);
+    gen_free(x);
+    return status;
+}

@@ -1,0 +1,45 @@
+/* models/evaluate.h: what the verbs compute with a run: means over a data set, pictures from codes, codes from pictures, likelihoods.
+ *
+ *     gen_eval_result r;
+ *     GEN_TRY(gen_evaluate(run, eval_program, data, data->splits[GEN_SPLIT_TEST], &r, err));
+ *     printf("%s %g\n", r.name[0], r.mean[0]);
+ */
+#ifndef GEN_MODELS_EVALUATE_H
+#define GEN_MODELS_EVALUATE_H
+
+#include "models/run.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum { GEN_EVAL_BATCH = 128, GEN_EVAL_MAX = 16 };
+
+/* Means of the eval graph's outputs of one number an image, in its order. */
+typedef struct gen_eval_result {
+    int32_t n;
+    const char *name[GEN_EVAL_MAX]; /* live with the program */
+    double mean[GEN_EVAL_MAX];
+    int64_t count; /* images */
+} gen_eval_result;
+
+/* program: of model->eval with batch GEN_EVAL_BATCH. Every image of the range counts once. */
+gen_status gen_evaluate(gen_run *run, gen_program *program, const gen_dataset *data, gen_range range, gen_eval_result *result, gen_error *err);
+double gen_eval_mean(const gen_eval_result *r, const char *name); /* NaN when there is none */
+
+/* n standard normal codes of d numbers; code i depends on (seed, first + i) alone. */
+void gen_latent_draw(uint64_t seed, uint64_t first, int64_t n, int64_t d, float *z);
+int64_t gen_latent_size(const gen_run *run);
+
+/* z[n,D] -> pixels[n,H,W,C] in [0,1] */
+gen_status gen_decode(gen_run *run, const float *z, int64_t n, float *pixels, gen_error *err);
+/* x[n,H,W,C] -> mu[n,D] and, if logvar is not NULL and the model has it, logvar[n,D] */
+gen_status gen_encode(gen_run *run, const float *x, int64_t n, float *mu, float *logvar, gen_error *err);
+
+/* Mean over the range of -log p(x), estimated with `samples` importance samples an image: -log mean_k w_k (Burda et al. 2016). */
+gen_status gen_nll(gen_run *run, const gen_dataset *data, gen_range range, int64_t samples, double *nats, gen_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

@@ -1,0 +1,319 @@
+#define _POSIX_C_SOURCE 200809L
+#include "models/train.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+#include <time.h>
+
+#include "models/batches.h"
+#include "models/checkpoint.h"
+#include "models/data.h"
+#include "models/evaluate.h"
+#include "models/journal.h"
+
+enum { MAX_SCALARS = 16, GRID_SIDE = 8, N_GRID = GRID_SIDE * GRID_SIDE, MAX_SKIPPED = 100 };
+
+typedef struct trainer {
+    gen_run *run;
+    const gen_dataset *data;
+    gen_train_hooks hooks;
+    gen_batches *batches;
+    gen_program *train, *eval, *decode;
+    int64_t batch, per_epoch, n_steps;
+    int64_t checkpoint_every, sample_every;
+    double sums[MAX_SCALARS]; /* of each output since the last log line */
+    int64_t in_sums;
+    double since_s; /* when the last log line was written */
+} trainer;
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+/* ---- making ready ---------------------------------------------------------------------------------------------------------------- */
+
+static void find_lengths(trainer *t)
+{
+    const gen_train_options *o = &t->run->settings.train;
+    t->per_epoch = gen_batches_per_epoch(t->batches);
+    t->n_steps = o->steps ? o->steps : o->epochs * t->per_epoch;
+    t->checkpoint_every = o->checkpoint_every ? o->checkpoint_every : t->per_epoch;
+    t->sample_every = o->sample_every ? o->sample_every : t->per_epoch;
+}
+
+static gen_status make_train_program(trainer *t, gen_error *err)
+{
+    gen_graph *g = gen_graph_new();
+    if (!g) return gen_fail(err, GEN_NO_MEMORY, "no memory for a graph");
+    gen_model_context m = gen_run_context(t->run, t->batch);
+    m.n_steps = t->n_steps;
+    m.steps_per_epoch = t->per_epoch;
+    m.optim = gen_settings_optim(&t->run->settings, t->n_steps, t->per_epoch);
+    t->run->settings.model->train(g, &m);
+    return gen_program_new(g, t->run->device, t->run->params, (uint64_t)t->run->settings.train.seed, &t->train, err);
+}
+
+static gen_status make_programs(trainer *t, gen_error *err)
+{
+    const gen_model *model = t->run->settings.model;
+    GEN_TRY(make_train_program(t, err));
+    if (model->eval) GEN_TRY(gen_run_program(t->run, model->eval, "be evaluated", GEN_EVAL_BATCH, &t->eval, err));
+    if (model->decode && model->latent) GEN_TRY(gen_run_program(t->run, model->decode, "make pictures from codes", N_GRID, &t->decode, err));
+    return GEN_OK;
+}
+
+static gen_status start(trainer *t, gen_error *err)
+{
+    const gen_train_options *o = &t->run->settings.train;
+    t->batch = o->batch;
+    GEN_TRY(gen_batches_new(t->data, t->data->splits[GEN_SPLIT_TRAIN], t->batch, (uint64_t)o->seed, &t->batches, err));
+    find_lengths(t);
+    return make_programs(t, err);
+}
+
+static void finish(trainer *t)
+{
+    gen_batches_free(t->batches);
+    gen_program_free(t->train);
+    gen_program_free(t->eval);
+    gen_program_free(t->decode);
+}
+
+/* ---- one step ---------------------------------------------------------------------------------------------------------------------- */
+
+static bool graph_has_input(const gen_program *p, const char *name)
+{
+    const gen_graph *g = gen_program_graph(p);
+    for (int32_t id = 0; id < gen_graph_size(g); id++) {
+        const gen_node *node = gen_graph_node(g, id);
+        if (node->op == GEN_OP_INPUT && !strcmp(node->name, name)) return true;
+    }
+    return false;
+}
+
+static gen_run_state state_at(const trainer *t, int64_t step)
+{
+    return (gen_run_state){ .seed = (uint64_t)t->run->settings.train.seed, .step = (uint64_t)step };
+}
+
+static gen_status feed(trainer *t, const gen_batch *batch, gen_error *err)
+{
+    int64_t pixels = t->run->height * t->run->width * t->run->channels;
+    GEN_TRY(gen_program_feed(t->train, "x", batch->x, t->batch * pixels, err));
+    if (graph_has_input(t->train, "label")) GEN_TRY(gen_program_feed(t->train, "label", batch->labels, t->batch, err));
+    return GEN_OK;
+}
+
+/* Runs step number `step`; *finite says whether the loss is a number. */
+static gen_status run_step(trainer *t, int64_t step, const gen_batch *batch, double scalars[MAX_SCALARS], bool *finite, gen_error *err)
+{
+    GEN_TRY(feed(t, batch, err));
+    GEN_TRY(gen_program_run(t->train, state_at(t, step), err));
+    int32_t n = gen_program_outputs(t->train);
+    for (int32_t i = 0; i < n && i < MAX_SCALARS; i++) GEN_TRY(gen_program_fetch_scalar(t->train, gen_program_output_name(t->train, i), &scalars[i], err));
+    *finite = isfinite(scalars[0]);
+    return GEN_OK;
+}
+
+/* ---- reports ------------------------------------------------------------------------------------------------------------------------ */
+
+static void report(trainer *t, int64_t step, const double scalars[MAX_SCALARS])
+{
+    const gen_sink *sink = &t->hooks.sink;
+    int32_t n = gen_program_outputs(t->train) < MAX_SCALARS ? gen_program_outputs(t->train) : MAX_SCALARS;
+    double now = now_s(), rate = 0;
+    for (int32_t i = 0; i < n; i++) t->sums[i] += scalars[i];
+    t->in_sums++;
+    bool line = step % t->run->settings.train.log_every == 0 || step == t->n_steps;
+    if (line) {
+        rate = (double)(t->in_sums * t->batch) / (now - t->since_s);
+        for (int32_t i = 0; i < n; i++) {
+            char name[64] = "train/";
+            strncat(name, gen_program_output_name(t->train, i), sizeof name - 7);
+            gen_emit_scalar(sink, step, name, t->sums[i] / (double)t->in_sums);
+            t->sums[i] = 0;
+        }
+        t->in_sums = 0;
+        t->since_s = now;
+    }
+    gen_event e = { .kind = GEN_EVENT_STEP, .step = step, .value = scalars[0], .n_steps = t->n_steps, .images_per_s = rate };
+    if (sink->emit) sink->emit(sink->context, &e);
+}
+
+/* A grid of N_GRID pictures [H,W,C] in [0,1], a black pixel between them, as one float image. */
+static void emit_grid(trainer *t, const char *name, const float *pictures)
+{
+    int64_t h = t->run->height, w = t->run->width, c = t->run->channels, gh = GRID_SIDE * (h + 1) + 1, gw = GRID_SIDE * (w + 1) + 1;
+    float *grid = gen_alloc((size_t)(gh * gw * c), sizeof *grid);
+    if (!grid) return;
+    for (int64_t i = 0; i < N_GRID; i++)
+        for (int64_t y = 0; y < h; y++)
+            memcpy(grid + ((i / GRID_SIDE * (h + 1) + 1 + y) * gw + i % GRID_SIDE * (w + 1) + 1) * c, pictures + (i * h + y) * w * c, (size_t)(w * c) * sizeof *grid);
+    gen_event e = { .kind = GEN_EVENT_IMAGE, .step = t->run->progress.step, .name = name, .pixels = grid, .height_px = (int32_t)gh, .width_px = (int32_t)gw,
+                    .channels = (int32_t)c };
+    if (t->hooks.sink.emit) t->hooks.sink.emit(t->hooks.sink.context, &e);
+    gen_free(grid);
+}
+
+/* The same codes every time, so that the grids of a run are a film. */
+static gen_status sample(trainer *t, gen_error *err)
+{
+    if (!t->decode) return GEN_OK;
+    int64_t d = gen_latent_size(t->run), pixels = t->run->height * t->run->width * t->run->channels;
+    float *z = gen_alloc((size_t)(N_GRID * d), sizeof *z), *pictures = gen_alloc((size_t)(N_GRID * pixels), sizeof *pictures);
+    gen_status status = z && pictures ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for samples");
+    if (status == GEN_OK) {
+        gen_latent_draw((uint64_t)t->run->settings.train.seed, 0, N_GRID, d, z);
+        status = gen_program_map(t->decode, "z", z, "x", pictures, N_GRID, state_at(t, 0), err);
+    }
+    if (status == GEN_OK) emit_grid(t, "samples", pictures);
+    gen_free(z);
+    gen_free(pictures);
+    return status;
+}
+
+/* ---- evaluation, checkpoints ----------------------------------------------------------------------------------------------------------- */
+
+/* Looks at the validation split; true in *best when its loss is the best so far. */
+static gen_status validate(trainer *t, bool *best, gen_error *err)
+{
+    gen_range range = t->data->splits[GEN_SPLIT_VALIDATION];
+    gen_progress *p = &t->run->progress;
+    gen_eval_result r;
+    *best = false;
+    if (!t->eval || !range.n) return GEN_OK;
+    GEN_TRY(gen_evaluate(t->run, t->eval, t->data, range, &r, err));
+    for (int32_t i = 0; i < r.n; i++) {
+        char name[64] = "val/";
+        strncat(name, r.name[i], sizeof name - 5);
+        gen_emit_scalar(&t->hooks.sink, p->step, name, r.mean[i]);
+    }
+    *best = p->best_step < 0 || r.mean[0] < p->best_loss - t->run->settings.train.min_delta;
+    if (*best) {
+        p->best_loss = r.mean[0];
+        p->best_step = p->step;
+        p->bad_evals = 0;
+    } else {
+        p->bad_evals++;
+    }
+    return GEN_OK;
+}
+
+static gen_status checkpoint(trainer *t, gen_error *err)
+{
+    bool best;
+    GEN_TRY(validate(t, &best, err));
+    GEN_TRY(gen_checkpoint_save(t->run, err));
+    return best ? gen_checkpoint_mark_best(t->run, err) : GEN_OK;
+}
+
+static bool out_of_patience(const trainer *t)
+{
+    int64_t patience = t->run->settings.train.patience;
+    return patience > 0 && t->run->progress.bad_evals >= patience;
+}
+
+/* ---- numbers that are not finite ---------------------------------------------------------------------------------------------------------- */
+
+/* Goes back to the latest checkpoint (or the start) and runs again up to `step`, without looking: parameters are then as they were before it. */
+static gen_status replay_to(trainer *t, int64_t step, gen_error *err)
+{
+    gen_progress keep = t->run->progress;
+    gen_batch batch;
+    char *path;
+    t->run->progress.step = 0;
+    if (gen_checkpoint_find(t->run, "latest", &path, NULL) == GEN_OK) {
+        GEN_TRY(gen_checkpoint_load(t->run, "latest", GEN_CHECKPOINT_ALL, err));
+    } else {
+        for (int32_t i = 0; i < gen_params_count(t->run->params); i++) GEN_TRY(gen_params_reset(t->run->params, i, (uint64_t)t->run->settings.train.seed, err));
+    }
+    for (int64_t s = t->run->progress.step; s < step; s++) {
+        double scalars[MAX_SCALARS];
+        bool finite;
+        GEN_TRY(gen_batches_make(t->batches, s, &batch, err));
+        GEN_TRY(run_step(t, s, &batch, scalars, &finite, err));
+    }
+    t->run->progress = keep;
+    return GEN_OK;
+}
+
+static gen_status explain_not_finite(trainer *t, int64_t step, gen_error *err)
+{
+    gen_error where = { 0 };
+    gen_batch batch;
+    char *good = NULL;
+    gen_status status = replay_to(t, step, NULL);
+    if (status == GEN_OK) status = gen_batches_make(t->batches, step, &batch, NULL);
+    if (status == GEN_OK) status = feed(t, &batch, NULL);
+    if (status == GEN_OK) gen_session_find_not_finite(gen_program_session(t->train), state_at(t, step), &where);
+    gen_checkpoint_find(t->run, "latest", &good, NULL);
+    return gen_fail(err, GEN_NOT_FINITE, "step %" PRId64 ": the loss is not a finite number (%.160s). Last good checkpoint: %s. Try a smaller --lr or --clip-norm 1, or go on with --on-nan skip",
+                    step + 1, *where.text ? where.text : "it could not be found again where", good ? good : "none yet");
+}
+
+/* A step that gave no number: stop with the reason, or go back and leave it out. */
+static gen_status handle_not_finite(trainer *t, int64_t step, gen_error *err)
+{
+    gen_progress *p = &t->run->progress;
+    if (strcmp(t->run->settings.train.on_nan, "skip")) return explain_not_finite(t, step, err);
+    if (++p->skipped > MAX_SKIPPED) return gen_fail(err, GEN_NOT_FINITE, "step %" PRId64 ": more than %d steps had no finite loss; try a smaller --lr", step + 1, MAX_SKIPPED);
+    gen_emit_text(&t->hooks.sink, step + 1, "warning", "step %" PRId64 " had no finite loss: left out", step + 1);
+    GEN_TRY(replay_to(t, step, err));
+    p->step = step + 1;
+    GEN_TRY(gen_checkpoint_save(t->run, err)); /* so that no replay has to leave it out again */
+    return gen_batches_start(t->batches, step + 1, t->n_steps, err);
+}
+
+/* ---- the loop ---------------------------------------------------------------------------------------------------------------------------- */
+
+static gen_status after_step(trainer *t, bool stopping, gen_error *err)
+{
+    int64_t step = t->run->progress.step;
+    bool last = step == t->n_steps;
+    if (step % t->sample_every == 0 || last) GEN_TRY(sample(t, err));
+    if (step % t->checkpoint_every == 0 || last) return checkpoint(t, err);
+    return stopping ? gen_checkpoint_save(t->run, err) : GEN_OK;
+}
+
+static gen_status one_step(trainer *t, gen_error *err)
+{
+    double scalars[MAX_SCALARS];
+    bool finite;
+    gen_batch batch;
+    int64_t step = t->run->progress.step;
+    GEN_TRY(gen_batches_next(t->batches, &batch, err));
+    GEN_TRY(run_step(t, step, &batch, scalars, &finite, err));
+    if (!finite) return handle_not_finite(t, step, err);
+    t->run->progress.step = step + 1;
+    report(t, step + 1, scalars);
+    return GEN_OK;
+}
+
+static gen_status loop(trainer *t, gen_error *err)
+{
+    gen_progress *p = &t->run->progress;
+    GEN_TRY(gen_batches_start(t->batches, p->step, t->n_steps, err));
+    t->since_s = now_s();
+    while (p->step < t->n_steps && !out_of_patience(t)) {
+        GEN_TRY(one_step(t, err));
+        bool stopping = t->hooks.stop && *t->hooks.stop;
+        GEN_TRY(after_step(t, stopping, err));
+        if (stopping && p->step < t->n_steps) return gen_fail(err, GEN_STOPPED, "stopped after step %" PRId64 " of %" PRId64 "; go on with `gen train --resume %s`", p->step, t->n_steps, t->run->folder);
+    }
+    if (out_of_patience(t)) gen_emit_text(&t->hooks.sink, p->step, "note", "no better validation loss in %" PRId64 " evaluations: the training ends; the best was at step %" PRId64, p->bad_evals, p->best_step);
+    return GEN_OK;
+}
+
+gen_status gen_train(gen_run *run, const gen_dataset *data, const gen_train_hooks *hooks, gen_error *err)
+{
+    trainer t = { .run = run, .data = data, .hooks = *hooks };
+    gen_status status = start(&t, err);
+    if (status == GEN_OK && run->progress.step > 0) status = gen_checkpoint_load(run, "latest", GEN_CHECKPOINT_ALL, err);
+    if (status == GEN_OK) status = loop(&t, err);
+    finish(&t);
+    return status;
+}

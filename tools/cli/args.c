@@ -1,0 +1,123 @@
+/* The option table and the parser of command lines. */
+#include <string.h>
+
+#include "core/option.h"
+#include "tools/cli/cli.h"
+
+#define O(field) offsetof(cli_options, field)
+
+// clang-format off
+const gen_option cli_option_rows[] = {
+    { "output",         OPT_STRING, O(output),     "",     0, 0, NULL, "FILE", "what the verb writes (also -o)", 0 },
+    { "data",           OPT_STRING, O(data),       "",     0, 0, NULL, NULL, "other data than the run was trained on", 0 },
+    { "resume",         OPT_STRING, O(resume),     "",     0, 0, NULL, "RUN", "go on with a run; no other option is needed", 0 },
+    { "preset",         OPT_STRING, O(preset),     "",     0, 0, NULL, NULL, "a published configuration (gen list shows them)", 0 },
+    { "checkpoint",     OPT_STRING, O(checkpoint), "best-or-latest", 0, 0, NULL, NULL, "latest, best or a step number", 0 },
+    { "weights",        OPT_STRING, O(weights),    "",     0, 0, NULL, "FILE", "safetensors with PyTorch's names instead of a checkpoint", 0 },
+    { "n",              OPT_INT,    O(n),          "0",    0, 1e7, NULL, "pictures", "how many", 0 },
+    { "grid",           OPT_STRING, O(grid),       "",     0, 0, NULL, NULL, "columns x rows of pictures, e.g. 16x16", 0 },
+    { "seed",           OPT_INT,    O(seed),       "-1",   -1, 9007199254740992.0, NULL, NULL, "of the random numbers (-1: the run's)", 0 },
+    { "frames",         OPT_INT,    O(frames),     "10",   2, 1000, NULL, "pictures", "from one end to the other", 0 },
+    { "mode",           OPT_CHOICE, O(mode),       "spherical", 0, 0, "linear|spherical", NULL, "way of interpolation", 0 },
+    { "add-label",      OPT_INT,    O(add_label),  "-1",   -1, 1e6, NULL, NULL, "move codes towards the mean code of this label", 0 },
+    { "sub-label",      OPT_INT,    O(sub_label),  "-1",   -1, 1e6, NULL, NULL, "and away from that of this one", 0 },
+    { "kind",           OPT_CHOICE, O(kind),       "curves", 0, 0, "curves|scatter|manifold|histogram", NULL, "what to draw", 0 },
+    { "limit",          OPT_INT,    O(limit),      "0",    0, 1e9, NULL, "images", "use only so many (0: all)", 0 },
+    { "is-samples",     OPT_INT,    O(is_samples), "0",    0, 1e6, NULL, "samples", "importance samples an image for the likelihood (0: none)", 0 },
+    { "steps",          OPT_INT,    O(steps),      "0",    0, 1e6, NULL, "steps", "to time (0: as --seconds)", 0 },
+    { "seconds",        OPT_FLOAT,  O(seconds),    "3",    0.01, 3600, NULL, "s", "to time", 0 },
+    { "op",             OPT_STRING, O(op),         "",     0, 0, NULL, NULL, "time the kernels of one op instead of a workload", 0 },
+    { "explain-memory", OPT_BOOL,   O(explain_memory), "0", 0, 1, NULL, NULL, "print the memory plan of the training step", 0 },
+    { "profile",        OPT_BOOL,   O(profile),    "0",    0, 1, NULL, NULL, "print the time of each step of the plan", 0 },
+    { "markdown",       OPT_BOOL,   O(markdown),   "0",    0, 1, NULL, NULL, "print tables for the documentation", 0 },
+    { "threads",        OPT_INT,    O(threads),    "0",    0, 1024, NULL, NULL, "0: all cores; results are the same bits for any number", 0 },
+    { "device",         OPT_STRING, O(device),     "auto", 0, 0, NULL, NULL, "auto, cpu or cuda[:n]", 0 },
+    { "json",           OPT_BOOL,   O(json),       "0",    0, 1, NULL, NULL, "print one JSON object on standard output", 0 },
+    { "quiet",          OPT_BOOL,   O(quiet),      "0",    0, 1, NULL, NULL, "no progress", 0 },
+    { "help",           OPT_BOOL,   O(help),       "0",    0, 1, NULL, NULL, "this help", 0 },
+    GEN_OPTIONS_END
+};
+// clang-format on
+
+static int takes(const cli_verb *verb, const char *name)
+{
+    if (!strcmp(name, "help")) return 1;
+    for (const char *const *t = verb->takes; t && *t; t++)
+        if (!strcmp(*t, name)) return 1;
+    return 0;
+}
+
+static gen_status unknown_option(const cli_verb *verb, const char *name, gen_error *err)
+{
+    const char *words[64], *nearest;
+    size_t n = 0;
+    for (const char *const *t = verb->takes; t && *t && n < 64; t++) words[n++] = *t;
+    nearest = gen_nearest_word(name, words, n);
+    return gen_fail(err, GEN_BAD_OPTION, "gen %s has no option --%s%s%s%s; `gen help %s` lists them", verb->name, name, nearest ? "; did you mean --" : "",
+                    nearest ? nearest : "", nearest ? "?" : "", verb->name);
+}
+
+/* One option at argv[i]; *used is how many words it took. */
+static gen_status parse_option(const cli_verb *verb, int argc, char **argv, int i, cli_args *a, int *used, gen_error *err)
+{
+    char *name = gen_arena_strdup(a->arena, argv[i] + 2);
+    if (!name) return gen_fail(err, GEN_NO_MEMORY, "no memory for the command line");
+    char *equals = strchr(name, '=');
+    const char *value = NULL;
+    *used = 1;
+    if (equals) {
+        *equals = 0;
+        value = equals + 1;
+    }
+    const gen_option *row = takes(verb, name) ? gen_option_find(cli_option_rows, name) : NULL;
+    int negative = !row && !strncmp(name, "no-", 3) && takes(verb, name + 3);
+    if (negative) row = gen_option_find(cli_option_rows, name + 3);
+    if (row && row->type == OPT_BOOL && !value) value = negative ? "0" : "1";
+    if (!row && !verb->leaves_options) return unknown_option(verb, name, err);
+    if (!value) {
+        if (i + 1 >= argc) return gen_fail(err, GEN_BAD_OPTION, "--%s needs a value", name);
+        if (!row && !strncmp(argv[i + 1], "--", 2)) value = "1"; /* a switch of the model */
+        else value = argv[i + 1], *used = 2;
+    }
+    if (row) return gen_option_set(row, &a->o, value, err);
+    if (a->n_extra == CLI_MAX_EXTRA) return gen_fail(err, GEN_BAD_OPTION, "more than %d options", CLI_MAX_EXTRA);
+    a->extra_name[a->n_extra] = name;
+    a->extra_value[a->n_extra++] = value;
+    return GEN_OK;
+}
+
+static gen_status parse_word(const char *word, cli_args *a, gen_error *err)
+{
+    if (a->n_words == CLI_MAX_WORDS) return gen_fail(err, GEN_BAD_OPTION, "more than %d arguments", CLI_MAX_WORDS);
+    a->word[a->n_words++] = word;
+    return GEN_OK;
+}
+
+gen_status cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *a, gen_error *err)
+{
+    gen_options_default(cli_option_rows, &a->o);
+    int only_words = 0;
+    for (int i = 0, used; i < argc; i += used) {
+        used = 1;
+        if (!only_words && !strcmp(argv[i], "--")) {
+            only_words = 1;
+        } else if (!only_words && !strcmp(argv[i], "-o") && takes(verb, "output")) {
+            if (i + 1 >= argc) return gen_fail(err, GEN_BAD_OPTION, "-o needs a file");
+            a->o.output = argv[i + 1];
+            used = 2;
+        } else if (!only_words && !strncmp(argv[i], "--", 2)) {
+            GEN_TRY(parse_option(verb, argc, argv, i, a, &used, err));
+        } else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
+            return gen_fail(err, GEN_BAD_OPTION, "%s is no option of gen %s; options are written --name value", argv[i], verb->name);
+        } else {
+            GEN_TRY(parse_word(argv[i], a, err));
+        }
+    }
+    return GEN_OK;
+}
+
+gen_status cli_need_words(const cli_verb *verb, const cli_args *a, int low, int high, gen_error *err)
+{
+    if (a->n_words >= low && a->n_words <= high) return GEN_OK;
+    return gen_fail(err, GEN_BAD_OPTION, "usage: gen %s %s [--option value]; got %d argument%s", verb->name, verb->words, a->n_words, a->n_words == 1 ? "" : "s");
+}

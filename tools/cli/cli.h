@@ -1,0 +1,70 @@
+/* tools/cli/cli.h: what the verbs of the `gen` command share. One table holds every option of every verb, so an option means the same everywhere; a verb
+ * names those it takes.
+ *
+ *     static const char *const takes[] = { "output", "n", "grid", NULL };
+ *     const cli_verb cli_sample = { "sample", "RUN", "new pictures from a trained model", takes, run };
+ */
+#ifndef GEN_TOOLS_CLI_H
+#define GEN_TOOLS_CLI_H
+
+#include <stdio.h>
+
+#include "core/event.h"
+#include "io/json.h"
+#include "models/run.h"
+
+enum { CLI_MAX_WORDS = 64, CLI_MAX_EXTRA = 128 };
+
+/* Exit codes. */
+enum { CLI_GOOD = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
+
+typedef struct cli_options {
+    const char *output, *device, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind, *mode, *op;
+    int64_t json, quiet, threads, seed, n, frames, is_samples, limit, add_label, sub_label, label, explain_memory, profile, markdown, steps, batch, help;
+    double low, high, seconds;
+} cli_options;
+
+/* A command line, parsed. */
+typedef struct cli_args {
+    gen_arena *arena;
+    cli_options o;
+    const char *word[CLI_MAX_WORDS]; /* what is no option: model, run, files */
+    int n_words;
+    const char *extra_name[CLI_MAX_EXTRA], *extra_value[CLI_MAX_EXTRA]; /* options that the verb leaves to the model (train, bench) */
+    int n_extra;
+} cli_args;
+
+typedef struct cli_verb {
+    const char *name, *words, *summary;
+    const char *const *takes;  /* names of rows of cli_option_rows */
+    int leaves_options;        /* unknown options are the model's */
+    int (*run)(cli_args *a, gen_error *err);
+} cli_verb;
+
+extern const gen_option cli_option_rows[];
+extern const cli_verb *const cli_verbs[]; /* NULL ends it */
+const cli_verb *cli_verb_find(const char *name);
+
+/* Parses argv after the verb. Fails with GEN_BAD_OPTION. */
+gen_status cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *a, gen_error *err);
+
+/* Fails with GEN_BAD_OPTION unless there are low to high words. */
+gen_status cli_need_words(const cli_verb *verb, const cli_args *a, int low, int high, gen_error *err);
+
+/* Progress and notes on standard error: a bar on a terminal, lines when piped, nothing when quiet. */
+gen_sink cli_terminal(const cli_args *a);
+
+/* Opens the run named by word 0 with device, program parameters not yet loaded; then its weights as --checkpoint or --weights say. */
+gen_status cli_open_run(const cli_args *a, const char *folder, gen_device **device, gen_run **run, gen_error *err);
+gen_status cli_load_weights(const cli_args *a, gen_run *run, gen_error *err);
+void cli_close_run(gen_run *run, gen_device *device);
+
+/* Writes pictures [n,H,W,C] in [0,1] as one grid PNG with text chunks about the run. columns 0: square. */
+gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, int32_t columns, const char *path, gen_error *err);
+/* "8x4" -> columns, rows. */
+gen_status cli_parse_grid(const char *text, int64_t *columns, int64_t *rows, gen_error *err);
+
+/* One JSON object on standard output. */
+gen_status cli_print_json(gen_json_out *out, gen_error *err);
+
+#endif
