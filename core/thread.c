@@ -132,8 +132,7 @@ static void wake_workers(gen_pool *pool, int32_t wanted)
 {
     if (!atomic_load(&pool->sleepers)) return;
     pthread_mutex_lock(&pool->lock);
-    if (wanted >= pool->n_workers)
-        pthread_cond_broadcast(&pool->wake);
+    if (wanted >= pool->n_workers) pthread_cond_broadcast(&pool->wake);
     else
         for (int32_t i = 0; i < wanted; i++) pthread_cond_signal(&pool->wake);
     pthread_mutex_unlock(&pool->lock);

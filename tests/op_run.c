@@ -243,10 +243,8 @@ static void run_phases(kernel_run *r, run_way way)
         assert_true(parts >= 1);
         if (way == POOL) gen_pool_run(the_pool(), parts, run_part, r);
         for (int32_t i = 0; way != POOL && i < parts; i++)
-            if (way == FORWARD)
-                run_part(r, i, 0);
-            else
-                run_part(r, parts - 1 - i, i % N_THREADS);
+            if (way == FORWARD) run_part(r, i, 0);
+            else run_part(r, parts - 1 - i, i % N_THREADS);
     }
 }
 
@@ -318,10 +316,8 @@ static void check_rung(const op_case *c, const cpu_kernel *kernel, test_call *t,
         run_phases(&r, way);
         for (int32_t k = 0; k < t->call.n_out; k++) {
             if (way == FORWARD) compare(c, kernel->name, t->out[k].data, expected->out[k].data, n);
-            if (way == FORWARD)
-                first[k] = memcpy(fenced(bytes), t->out[k].data, bytes);
-            else
-                same_bits(c, kernel->name, way_names[way], t->out[k].data, first[k], n);
+            if (way == FORWARD) first[k] = memcpy(fenced(bytes), t->out[k].data, bytes);
+            else same_bits(c, kernel->name, way_names[way], t->out[k].data, first[k], n);
         }
     }
     check_fences(c, kernel->name);

@@ -176,10 +176,8 @@ TEST(device_cpu_level_is_capped_by_the_environment)
     setenv("GEN_CPU", "sse9", 1);
     assert_int_equal(open_and_close("cpu", 1, &err), GEN_BAD_OPTION);
     assert_non_null(strstr(err.text, "sse9"));
-    if (*saved)
-        setenv("GEN_CPU", saved, 1);
-    else
-        unsetenv("GEN_CPU");
+    if (*saved) setenv("GEN_CPU", saved, 1);
+    else unsetenv("GEN_CPU");
 }
 
 TEST(device_descriptions_fit_and_end_in_lines)

@@ -41,7 +41,7 @@ TEST(rng_normal_is_box_muller)
     float out[4];
     gen_normal_from_block((gen_philox){ { 0, 0, UINT32_MAX, 0x40000000u } }, out);
     assert_true(out[0] == 0.0f && out[1] == 0.0f); /* u = 1: radius 0 */
-    assert_true(fabs(out[2]) < 1e-6);              /* a quarter of the circle: all in the sine */
+    assert_true(fabs((double)out[2]) < 1e-6);      /* a quarter of the circle: all in the sine */
     assert_true(fabs((double)out[3] - sqrt(-2 * log(0x1p-24))) < 1e-6);
 }
 

@@ -143,10 +143,8 @@ static gen_status compile(gen_device *device, const gen_call *calls, int32_t n_c
     exec->steps = gen_alloc((size_t)n_calls, sizeof *exec->steps);
     gen_status status = exec->steps ? compile_steps(cpu, calls, exec, err)
                                     : gen_fail(err, GEN_NO_MEMORY, "a plan of %d calls", n_calls);
-    if (status)
-        exec_free(exec);
-    else
-        *result = exec;
+    if (status) exec_free(exec);
+    else *result = exec;
     return status;
 }
 

@@ -34,8 +34,7 @@ static void product_row(const sizes *s, const gen_attr *attr, const REAL *a, con
         double x = (double)(attr->trans_a ? a[k * s->m + m] : a[m * s->k + k]);
         if (attr->trans_b)
             for (int64_t n = 0; n < s->n; n++) sum[n] += x * (double)b[n * s->k + k];
-        else
-            ref_add_row(sum, x, b + k * s->n, s->n);
+        else ref_add_row(sum, x, b + k * s->n, s->n);
     }
 }
 

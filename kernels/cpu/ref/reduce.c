@@ -72,7 +72,7 @@ static double sum_of(const field *f, const REAL *x)
 
 static double max_of(const field *f, const REAL *x)
 {
-    return fold(f, 0, x, -INFINITY, 0, larger);
+    return fold(f, 0, x, -(double)INFINITY, 0, larger);
 }
 
 static double lse_of(const field *f, const REAL *x)
