@@ -124,40 +124,57 @@ gen_node *gen_layer_norm(gen_graph *g, gen_node *x, gen_node *gamma, gen_node *b
 
 /* ---- the same in primitive ops --------------------------------------------------------------------------------------- */
 
+/* A derivative here is partial: dy may itself depend on x (tanh after a norm, differentiated twice), and that path belongs to whoever made dy. So the
+ * formulas are written on fresh views of the inputs, and differentiated in those. gen_reshape would look through a view, and a sum
+ * over axes of size 1 is no node at all; so what leaves the formulas is a fresh view too. */
+static gen_node *fresh_view(gen_graph *g, gen_node *x, gen_shape shape)
+{
+    return gen_node_new(g, GEN_OP_RESHAPE, 1, &x, &(gen_attr){ .shape = shape });
+}
+
 /* x as [N, P, G, C/G]; a group is axes 1 and 3 */
 static const uint32_t group_axes = GEN_AXIS(1) | GEN_AXIS(3);
 
 static gen_node *split_groups(gen_graph *g, gen_node *x, int32_t groups)
 {
     int64_t n = x->shape.dim[0], c = channels_of(x), p = gen_shape_count(&x->shape) / (n * c);
-    return gen_reshape(g, x, GEN_SHAPE(n, p, groups, c / groups));
+    return fresh_view(g, x, GEN_SHAPE(n, p, groups, c / groups));
+}
+
+static gen_node *channel_vector(gen_graph *g, gen_node *v, int32_t groups)
+{
+    return fresh_view(g, v, GEN_SHAPE(groups, gen_shape_count(&v->shape) / groups));
 }
 
 typedef struct primitive_norm {
+    gen_node *x, *stats;         /* fresh views, [N,P,G,C/G] and [N,2,G] */
     gen_node *mean, *rstd, *xhat; /* [N,1,G,1], [N,1,G,1], [N,P,G,C/G] */
 } primitive_norm;
 
 /* Statistics that came from norm_stats(x) are functions of x; others are given numbers. */
 static primitive_norm primitive(gen_graph *g, gen_node *x, gen_node *stats, int32_t groups)
 {
-    primitive_norm p;
-    gen_node *split = split_groups(g, x, groups);
+    primitive_norm p = { .x = split_groups(g, x, groups), .stats = fresh_view(g, stats, stats->shape) };
     if (stats->op == GEN_OP_NORM_STATS && stats->in[0] == x) {
-        p.mean = gen_mean_of(g, split, group_axes);
-        gen_node *var = gen_mean_of(g, gen_square(g, gen_sub(g, split, p.mean)), group_axes);
+        p.mean = gen_mean_of(g, p.x, group_axes);
+        gen_node *var = gen_mean_of(g, gen_square(g, gen_sub(g, p.x, p.mean)), group_axes);
         p.rstd = gen_rsqrt(g, gen_affine(g, var, 1, stats->attr.a));
     } else {
         gen_shape shape = GEN_SHAPE(x->shape.dim[0], 1, groups, 1);
-        p.mean = gen_reshape(g, gen_slice(g, stats, 1, 0, 1), shape);
-        p.rstd = gen_reshape(g, gen_slice(g, stats, 1, 1, 1), shape);
+        p.mean = gen_reshape(g, gen_slice(g, p.stats, 1, 0, 1), shape);
+        p.rstd = gen_reshape(g, gen_slice(g, p.stats, 1, 1, 1), shape);
     }
-    p.xhat = gen_mul(g, gen_sub(g, split, p.mean), p.rstd);
+    p.xhat = gen_mul(g, gen_sub(g, p.x, p.mean), p.rstd);
     return p;
 }
 
-static gen_node *channel_vector(gen_graph *g, gen_node *v, int32_t groups)
+/* dx[which[i]] = derivative of y in view[i], in the shape of that input */
+static void differentiate(gen_graph *g, gen_node *node, gen_node *y, gen_node *seed, int32_t n, gen_node *const *view,
+                          const int32_t *which, gen_node *dx[])
 {
-    return gen_reshape(g, v, GEN_SHAPE(groups, gen_shape_count(&v->shape) / groups));
+    gen_node *out[4];
+    gen_gradient(g, y, gen_reshape(g, seed, y->shape), n, view, out);
+    for (int32_t i = 0; i < n; i++) dx[which[i]] = gen_reshape(g, out[i], node->in[which[i]]->shape);
 }
 
 /* ---- gradients ----------------------------------------------------------------------------------------------------- */
@@ -168,8 +185,8 @@ void grad_norm_stats(gen_graph *g, gen_node *y, gen_node *dy, gen_node *dx[], co
     gen_node *x = y->in[0];
     primitive_norm p = primitive(g, x, y, y->attr.groups);
     gen_shape row = GEN_SHAPE(x->shape.dim[0], 1, y->attr.groups);
-    gen_node *rows[2] = { gen_reshape(g, p.mean, row), gen_reshape(g, p.rstd, row) };
-    gen_gradient(g, gen_concat(g, 2, rows, 1), dy, 1, &x, &dx[0]);
+    gen_node *rows[2] = { fresh_view(g, p.mean, row), fresh_view(g, p.rstd, row) };
+    differentiate(g, y, gen_concat(g, 2, rows, 1), dy, 1, &p.x, (int32_t[]){ 0 }, dx);
 }
 
 void grad_norm(gen_graph *g, gen_node *y, gen_node *dy, gen_node *dx[], const bool want[])
@@ -181,8 +198,8 @@ void grad_norm(gen_graph *g, gen_node *y, gen_node *dy, gen_node *dx[], const bo
         dx[0] = gen_node_new(g, GEN_OP_NORM_DX, 4, (gen_node *[]){ x, stats, gamma, dy }, &(gen_attr){ .groups = groups });
     } else if (want[0] || want[1]) { /* given statistics */
         primitive_norm p = primitive(g, x, stats, groups);
-        gen_node *body = gen_reshape(g, gen_mul(g, p.xhat, channel_vector(g, gamma, groups)), x->shape);
-        gen_gradient(g, body, dy, 2, (gen_node *[]){ x, stats }, dx);
+        gen_node *body = gen_mul(g, p.xhat, channel_vector(g, gamma, groups));
+        differentiate(g, y, body, dy, 2, (gen_node *[]){ p.x, p.stats }, (int32_t[]){ 0, 1 }, dx);
     }
     if (!want[2] && !want[3]) return;
     gen_node *dp = gen_node_new(g, GEN_OP_NORM_DP, 3, (gen_node *[]){ x, stats, dy }, &(gen_attr){ .groups = groups });
@@ -194,33 +211,27 @@ void grad_norm(gen_graph *g, gen_node *y, gen_node *dy, gen_node *dx[], const bo
 void grad_norm_dx(gen_graph *g, gen_node *y, gen_node *du, gen_node *dx[], const bool want[])
 {
     (void)want;
-    gen_node *x = y->in[0], *gamma = y->in[2], *dy = y->in[3];
+    gen_node *x = y->in[0];
     int32_t groups = y->attr.groups;
     primitive_norm p = primitive(g, x, y->in[1], groups);
-    gen_node *e = gen_mul(g, split_groups(g, dy, groups), channel_vector(g, gamma, groups));
+    gen_node *gamma = channel_vector(g, y->in[2], groups), *dy = split_groups(g, y->in[3], groups);
+    gen_node *e = gen_mul(g, dy, gamma);
     gen_node *pull = gen_mul(g, p.xhat, gen_mean_of(g, gen_mul(g, e, p.xhat), group_axes));
     gen_node *body = gen_mul(g, p.rstd, gen_sub(g, gen_sub(g, e, gen_mean_of(g, e, group_axes)), pull));
-    gen_node *out[3];
-    gen_gradient(g, gen_reshape(g, body, x->shape), du, 3, (gen_node *[]){ x, gamma, dy }, out);
-    dx[0] = out[0];
-    dx[2] = out[1];
-    dx[3] = out[2];
+    differentiate(g, y, body, du, 3, (gen_node *[]){ p.x, gamma, dy }, (int32_t[]){ 0, 2, 3 }, dx);
 }
 
-/* in: x stats dy */
+/* in: x stats dy; given statistics get a derivative, norm_stats(x) already count as a function of x */
 void grad_norm_dp(gen_graph *g, gen_node *y, gen_node *du, gen_node *dx[], const bool want[])
 {
     (void)want;
-    gen_node *x = y->in[0], *dy = y->in[2];
+    gen_node *x = y->in[0];
     int32_t groups = y->attr.groups;
     int64_t c = channels_of(x);
     primitive_norm p = primitive(g, x, y->in[1], groups);
-    gen_node *split = split_groups(g, dy, groups);
+    gen_node *dy = split_groups(g, y->in[2], groups);
     uint32_t pixels = GEN_AXIS(0) | GEN_AXIS(1);
-    gen_node *rows[2] = { gen_reshape(g, gen_sum(g, gen_mul(g, split, p.xhat), pixels), GEN_SHAPE(1, c)),
-                          gen_reshape(g, gen_sum(g, split, pixels), GEN_SHAPE(1, c)) };
-    gen_node *out[2];
-    gen_gradient(g, gen_concat(g, 2, rows, 0), du, 2, (gen_node *[]){ x, dy }, out);
-    dx[0] = out[0];
-    dx[2] = out[1];
+    gen_node *rows[2] = { fresh_view(g, gen_sum(g, gen_mul(g, dy, p.xhat), pixels), GEN_SHAPE(1, c)),
+                          fresh_view(g, gen_sum(g, dy, pixels), GEN_SHAPE(1, c)) };
+    differentiate(g, y, gen_concat(g, 2, rows, 0), du, 3, (gen_node *[]){ p.x, p.stats, dy }, (int32_t[]){ 0, 1, 2 }, dx);
 }

@@ -41,6 +41,8 @@ typedef struct cli_verb {
     int (*run)(cli_args *a, gen_error *err);
 } cli_verb;
 
+extern const cli_verb cli_train, cli_sample, cli_reconstruct, cli_encode, cli_interpolate, cli_plot, cli_eval, cli_info, cli_data, cli_list, cli_bench, cli_devices,
+    cli_help, cli_completion, cli_version;
 extern const gen_option cli_option_rows[];
 extern const cli_verb *const cli_verbs[]; /* NULL ends it */
 const cli_verb *cli_verb_find(const char *name);

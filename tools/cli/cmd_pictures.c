@@ -1,0 +1,230 @@
+/* sample, reconstruct, interpolate: pictures from a trained model */
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "io/file.h"
+#include "io/image.h"
+#include "models/data.h"
+#include "models/evaluate.h"
+#include "tools/cli/cli.h"
+
+typedef struct pictures {
+    cli_args *a;
+    gen_device *device;
+    gen_run *run;
+    gen_dataset data;
+    int64_t pixels; /* of a picture */
+} pictures;
+
+/* A program of `build` is made and dropped once, so that the run's parameters are known; then the weights are loaded. */
+static gen_status know_params(pictures *p, void (*build)(gen_graph *g, const gen_model_context *m), const char *verb, gen_error *err)
+{
+    gen_program *program = NULL;
+    GEN_TRY(gen_run_program(p->run, build, verb, 1, &program, err));
+    gen_program_free(program);
+    return GEN_OK;
+}
+
+static gen_status open_pictures(pictures *p, gen_error *err)
+{
+    GEN_TRY(cli_open_run(p->a, p->a->word[0], &p->device, &p->run, err));
+    const gen_model *model = p->run->settings.model;
+    p->pixels = p->run->height * p->run->width * p->run->channels;
+    GEN_TRY(know_params(p, model->decode, "make pictures from codes", err));
+    if (model->encode) GEN_TRY(know_params(p, model->encode, "encode pictures", err));
+    return cli_load_weights(p->a, p->run, err);
+}
+
+static float *floats(pictures *p, int64_t n, gen_error *err)
+{
+    float *memory = gen_arena_alloc(p->a->arena, (size_t)n * sizeof *memory);
+    if (!memory) gen_fail(err, GEN_NO_MEMORY, "no memory for %" PRId64 " numbers: ask for fewer pictures", n);
+    return memory;
+}
+
+static uint64_t seed_of(const pictures *p)
+{
+    return (uint64_t)(p->a->o.seed >= 0 ? p->a->o.seed : p->run->settings.train.seed);
+}
+
+/* --grid CxR, else --n in a square, else the verb's default */
+static gen_status grid_size(const cli_args *a, int64_t fallback, int64_t *columns, int64_t *n, gen_error *err)
+{
+    int64_t rows = 0;
+    *columns = 0;
+    *n = a->o.n ? a->o.n : fallback;
+    if (!*a->o.grid) return GEN_OK;
+    GEN_TRY(cli_parse_grid(a->o.grid, columns, &rows, err));
+    *n = *columns * rows;
+    return GEN_OK;
+}
+
+static gen_status save(pictures *p, const float *x, int64_t n, int64_t columns, const char *fallback, gen_error *err)
+{
+    const char *path = *p->a->o.output ? p->a->o.output : fallback;
+    GEN_TRY(cli_write_grid(p->run, x, n, (int32_t)columns, path, err));
+    if (!p->a->o.json) {
+        printf("%s: %" PRId64 " pictures\n", path, n);
+        return GEN_OK;
+    }
+    gen_json_out out = { .arena = p->a->arena };
+    gen_json_open(&out, NULL, '{');
+    gen_json_put_string(&out, "file", path);
+    gen_json_put_int(&out, "pictures", n);
+    gen_json_close(&out, '}');
+    return cli_print_json(&out, err);
+}
+
+/* ---- codes ----------------------------------------------------------------------------------------------------------------------------- */
+
+/* Codes of n images of the data from index first on. */
+static gen_status encode_images(pictures *p, int64_t first, int64_t n, float *x, float *z, gen_error *err)
+{
+    for (int64_t i = 0; i < n; i++) {
+        int64_t index = first + i;
+        gen_dataset_batch(&p->data, &index, 1, x + i * p->pixels);
+    }
+    return gen_encode(p->run, x, n, z, NULL, err);
+}
+
+static gen_status open_data(pictures *p, gen_error *err)
+{
+    if (*p->a->o.data) p->run->settings.train.data = p->a->o.data;
+    GEN_TRY(gen_data_open(&p->run->settings, NULL, p->a->arena, &p->data, err));
+    if (p->data.height_px == p->run->height && p->data.width_px == p->run->width && p->data.channels == p->run->channels) return GEN_OK;
+    return gen_fail(err, GEN_BAD_SHAPE, "%s has pictures of %dx%dx%d, the run was trained on %" PRId64 "x%" PRId64 "x%" PRId64 "; fit it with --size and --channels in training",
+                    p->data.name, p->data.height_px, p->data.width_px, p->data.channels, p->run->height, p->run->width, p->run->channels);
+}
+
+/* The mean code of a label, over at most 2000 training images. */
+static gen_status label_mean(pictures *p, int64_t label, int64_t d, float *mean, gen_error *err)
+{
+    enum { MOST = 2000 };
+    gen_range train = p->data.splits[GEN_SPLIT_TRAIN];
+    float *x = floats(p, MOST * p->pixels, err), *z = floats(p, MOST * d, err);
+    if (!x || !z) return GEN_NO_MEMORY;
+    if (!p->data.labels) return gen_fail(err, GEN_BAD_OPTION, "%s has no labels, so --add-label and --sub-label mean nothing", p->data.name);
+    int64_t n = 0;
+    for (int64_t i = train.first; i < train.first + train.n && n < MOST; i++)
+        if (p->data.labels[i] == label) gen_dataset_batch(&p->data, &i, 1, x + n++ * p->pixels);
+    if (!n) return gen_fail(err, GEN_BAD_OPTION, "%s has no image with label %" PRId64 "; labels are 0 to %d", p->data.name, label, p->data.n_classes - 1);
+    GEN_TRY(gen_encode(p->run, x, n, z, NULL, err));
+    for (int64_t j = 0; j < d; j++) {
+        double sum = 0;
+        for (int64_t i = 0; i < n; i++) sum += (double)z[i * d + j];
+        mean[j] = (float)(sum / (double)n);
+    }
+    return GEN_OK;
+}
+
+/* z += mean(add) - mean(sub): attribute arithmetic (White 2016; GDL 03_06) */
+static gen_status move_codes(pictures *p, float *z, int64_t n, int64_t d, gen_error *err)
+{
+    const int64_t label[2] = { p->a->o.add_label, p->a->o.sub_label };
+    float *mean = floats(p, d, err);
+    if (!mean) return GEN_NO_MEMORY;
+    for (int which = 0; which < 2; which++) {
+        if (label[which] < 0) continue;
+        GEN_TRY(label_mean(p, label[which], d, mean, err));
+        for (int64_t i = 0; i < n * d; i++) z[i] += which == 0 ? mean[i % d] : -mean[i % d];
+    }
+    return GEN_OK;
+}
+
+/* ---- sample ------------------------------------------------------------------------------------------------------------------------------ */
+
+static gen_status sample(pictures *p, gen_error *err)
+{
+    int64_t columns, n, d = gen_latent_size(p->run);
+    GEN_TRY(grid_size(p->a, 64, &columns, &n, err));
+    float *z = floats(p, n * d, err), *x = floats(p, n * p->pixels, err);
+    if (!z || !x) return GEN_NO_MEMORY;
+    gen_latent_draw(seed_of(p), 0, n, d, z);
+    GEN_TRY(gen_decode(p->run, z, n, x, err));
+    return save(p, x, n, columns, "samples.png", err);
+}
+
+/* ---- reconstruct --------------------------------------------------------------------------------------------------------------------------- */
+
+/* Each row of originals stands above the row of its reconstructions. */
+static gen_status reconstruct(pictures *p, gen_error *err)
+{
+    int64_t columns, n, d = gen_latent_size(p->run);
+    GEN_TRY(open_data(p, err));
+    GEN_TRY(grid_size(p->a, 64, &columns, &n, err));
+    if (!columns) columns = (int64_t)ceil(sqrt((double)n));
+    gen_range test = p->data.splits[gen_data_test_split(&p->data)];
+    if (n > test.n) n = test.n;
+    if (columns > n) columns = n;
+    n -= n % columns; /* whole rows */
+    float *x = floats(p, n * p->pixels, err), *z = floats(p, n * d, err), *y = floats(p, n * p->pixels, err), *rows = floats(p, 2 * n * p->pixels, err);
+    if (!x || !z || !y || !rows) return GEN_NO_MEMORY;
+    GEN_TRY(encode_images(p, test.first, n, x, z, err));
+    if (p->a->o.add_label >= 0 || p->a->o.sub_label >= 0) GEN_TRY(move_codes(p, z, n, d, err));
+    GEN_TRY(gen_decode(p->run, z, n, y, err));
+    int64_t row = columns * p->pixels;
+    for (int64_t r = 0; r < n / columns; r++) {
+        memcpy(rows + 2 * r * row, x + r * row, (size_t)row * sizeof *x);
+        memcpy(rows + (2 * r + 1) * row, y + r * row, (size_t)row * sizeof *y);
+    }
+    return save(p, rows, 2 * n, columns, "reconstructions.png", err);
+}
+
+/* ---- interpolate ------------------------------------------------------------------------------------------------------------------------------ */
+
+/* Between codes a and b at t in [0,1]: straight, or on the great circle, where normal codes of many dimensions live (White 2016). */
+static void between(const float *a, const float *b, int64_t d, double t, bool spherical, float *out)
+{
+    double aa = 0, bb = 0, ab = 0, wa = 1 - t, wb = t;
+    for (int64_t j = 0; j < d; j++) aa += (double)a[j] * (double)a[j], bb += (double)b[j] * (double)b[j], ab += (double)a[j] * (double)b[j];
+    double c = aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 1, angle = acos(c > 1 ? 1 : c < -1 ? -1 : c);
+    if (spherical && sin(angle) > 1e-6) {
+        wa = sin((1 - t) * angle) / sin(angle);
+        wb = sin(t * angle) / sin(angle);
+    }
+    for (int64_t j = 0; j < d; j++) out[j] = (float)(wa * (double)a[j] + wb * (double)b[j]);
+}
+
+/* --n rows, each from one code to another in --frames pictures: between test images where the model encodes, else between random codes. */
+static gen_status interpolate(pictures *p, gen_error *err)
+{
+    int64_t rows = p->a->o.n ? p->a->o.n : 8, frames = p->a->o.frames, d = gen_latent_size(p->run), n = rows * frames;
+    float *ends = floats(p, 2 * rows * d, err), *x = floats(p, n * p->pixels > 2 * rows * p->pixels ? n * p->pixels : 2 * rows * p->pixels, err), *z = floats(p, n * d, err);
+    if (!ends || !x || !z) return GEN_NO_MEMORY;
+    if (p->run->settings.model->encode && p->a->o.seed < 0) {
+        GEN_TRY(open_data(p, err));
+        gen_range test = p->data.splits[gen_data_test_split(&p->data)];
+        if (test.n < 2 * rows) return gen_fail(err, GEN_BAD_OPTION, "%" PRId64 " rows need %" PRId64 " images, there are %" PRId64, rows, 2 * rows, test.n);
+        GEN_TRY(encode_images(p, test.first, 2 * rows, x, ends, err));
+    } else {
+        gen_latent_draw(seed_of(p), 0, 2 * rows, d, ends);
+    }
+    for (int64_t i = 0; i < n; i++)
+        between(ends + 2 * (i / frames) * d, ends + (2 * (i / frames) + 1) * d, d, (double)(i % frames) / (double)(frames - 1), !strcmp(p->a->o.mode, "spherical"), z + i * d);
+    GEN_TRY(gen_decode(p->run, z, n, x, err));
+    return save(p, x, n, frames, "interpolation.png", err);
+}
+
+/* ---- verbs ------------------------------------------------------------------------------------------------------------------------------------ */
+
+static int with_run(cli_args *a, const cli_verb *verb, gen_status (*work)(pictures *p, gen_error *err), gen_error *err)
+{
+    pictures p = { .a = a };
+    if (cli_need_words(verb, a, 1, 1, err) != GEN_OK) return CLI_USAGE;
+    gen_status status = open_pictures(&p, err);
+    if (status == GEN_OK) status = work(&p, err);
+    if (p.run) cli_close_run(p.run, p.device);
+    return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
+}
+
+static int run_sample(cli_args *a, gen_error *err) { return with_run(a, &cli_sample, sample, err); }
+static int run_reconstruct(cli_args *a, gen_error *err) { return with_run(a, &cli_reconstruct, reconstruct, err); }
+static int run_interpolate(cli_args *a, gen_error *err) { return with_run(a, &cli_interpolate, interpolate, err); }
+
+static const char *const sample_takes[] = { "output", "grid", "n", "seed", "checkpoint", "weights", "threads", "device", "json", NULL };
+static const char *const reconstruct_takes[] = { "output", "grid", "n", "data", "add-label", "sub-label", "checkpoint", "weights", "threads", "device", "json", NULL };
+static const char *const interpolate_takes[] = { "output", "n", "frames", "mode", "seed", "data", "checkpoint", "weights", "threads", "device", "json", NULL };
+const cli_verb cli_sample = { "sample", "RUN", "new pictures from a trained model", sample_takes, 0, run_sample };
+const cli_verb cli_reconstruct = { "reconstruct", "RUN", "test pictures and what the model makes of them", reconstruct_takes, 0, run_reconstruct };
+const cli_verb cli_interpolate = { "interpolate", "RUN", "pictures on the way from one to another", interpolate_takes, 0, run_interpolate };
