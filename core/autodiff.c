@@ -5,10 +5,10 @@
 
 typedef struct walk {
     gen_graph *g;
-    int32_t n;          /* nodes that existed when the walk began: ids 0 .. n-1 */
-    bool *depends;      /* on some x */
-    bool *useful;       /* y depends on it */
-    gen_node **grad;    /* of y, so far */
+    int32_t n;       /* nodes that existed when the walk began: ids 0 .. n-1 */
+    bool *depends;   /* on some x */
+    bool *useful;    /* y depends on it */
+    gen_node **grad; /* of y, so far */
 } walk;
 
 static void mark_depends(walk *w, int32_t n_x, gen_node *const *x)
@@ -36,7 +36,8 @@ static void pass_back(walk *w, gen_node *node)
     gen_node *dx[MAX_IN] = { NULL };
     bool want[MAX_IN] = { false };
     if (node->n_in > MAX_IN) {
-        gen_graph_fail(w->g, GEN_UNSUPPORTED, "%s: gradient of more than %d inputs", gen_op_get(node->op)->name, MAX_IN);
+        gen_graph_fail(w->g, GEN_UNSUPPORTED, "%s: gradient of more than %d inputs", gen_op_get(node->op)->name,
+                       MAX_IN);
         return;
     }
     for (int32_t i = 0; i < node->n_in; i++) want[i] = w->depends[node->in[i]->id];
@@ -69,7 +70,8 @@ void gen_gradient(gen_graph *g, gen_node *y, gen_node *seed, int32_t n, gen_node
     for (int32_t i = 0; i < n; i++) dx[i] = x[i]; /* harmless if the graph has failed */
     if (gen_graph_check(g, NULL) != GEN_OK) return;
     if (!seed) seed = gen_fill(g, y->shape, 1);
-    if (!gen_shape_equal(&seed->shape, &y->shape)) gen_graph_fail(g, GEN_BAD_SHAPE, "gradient: the seed has another shape than y");
+    if (!gen_shape_equal(&seed->shape, &y->shape))
+        gen_graph_fail(g, GEN_BAD_SHAPE, "gradient: the seed has another shape than y");
     walk w;
     if (walk_init(&w, g)) {
         mark_depends(&w, n, x);

@@ -37,8 +37,8 @@ typedef struct gen_device_ops {
 
 struct gen_device {
     const gen_device_ops *ops;
-    const char *name;        /* "cpu (avx512, 2 threads)" */
-    size_t element_bytes;    /* 4, or 8 for the double-precision reference */
+    const char *name;     /* "cpu (avx512, 2 threads)" */
+    size_t element_bytes; /* 4, or 8 for the double-precision reference */
 };
 
 #ifdef __cplusplus

@@ -73,7 +73,7 @@ const char *gen_status_text(gen_status status);
 /* Memory that dies as a whole. Blocks are zeroed and aligned to 64 bytes. */
 typedef struct gen_arena gen_arena;
 
-gen_arena *gen_arena_new(void);       /* NULL when memory ran out */
+gen_arena *gen_arena_new(void);        /* NULL when memory ran out */
 void gen_arena_free(gen_arena *arena); /* accepts NULL */
 
 /* Zeroed bytes, 64-byte aligned, valid until the arena is freed. NULL when memory ran out; 0 bytes give a valid pointer. */

@@ -128,8 +128,8 @@ static void fail_shape(gen_graph *g, const gen_node *y, const gen_error *why)
     for (int32_t i = 0; i < y->n_in && used < sizeof inputs; i++)
         used += (size_t)snprintf(inputs + used, sizeof inputs - used, "%s%s", i ? " " : "",
                                  gen_shape_text(&y->in[i]->shape, shape, sizeof shape));
-    gen_graph_fail(g, why->status, "%s%s%s: %s (inputs %s)", gen_op_get(y->op)->name, *y->name ? " " : "", y->name, why->text,
-                   inputs);
+    gen_graph_fail(g, why->status, "%s%s%s: %s (inputs %s)", gen_op_get(y->op)->name, *y->name ? " " : "", y->name,
+                   why->text, inputs);
 }
 
 gen_node *gen_node_new(gen_graph *g, gen_op op, int32_t n_in, gen_node *const *in, const gen_attr *attr)

@@ -23,12 +23,12 @@ typedef struct gen_graph gen_graph;
 
 typedef struct gen_node {
     gen_op op;
-    int32_t id;           /* position in the graph: inputs have smaller ids */
+    int32_t id; /* position in the graph: inputs have smaller ids */
     int32_t n_in;
     gen_shape shape;
     struct gen_node **in;
     gen_attr attr;
-    const char *name;     /* of inputs and parameters; else the layer it was built in ("enc.conv1"), or "" */
+    const char *name; /* of inputs and parameters; else the layer it was built in ("enc.conv1"), or "" */
 } gen_node;
 
 gen_graph *gen_graph_new(void); /* NULL when memory ran out */
@@ -55,14 +55,14 @@ typedef enum gen_init {
     GEN_INIT_UNIFORM,       /* U(-a, a) */
     GEN_INIT_XAVIER,        /* U(-l, l), l = sqrt(6 / (fan_in + fan_out)): Glorot & Bengio 2010; Keras' default */
     GEN_INIT_HE,            /* N(0, 2 / fan_in): He et al. 2015 */
-    GEN_INIT_TORCH,         /* U(-l, l), l = 1 / sqrt(fan_in): PyTorch's default for weights and biases of conv and linear layers */
+    GEN_INIT_TORCH,         /* U(-l, l), l = 1 / sqrt(fan_in): PyTorch's default for conv and linear layers */
     GEN_INIT_NORMAL_AROUND, /* N(b, a^2) */
 } gen_init;
 
 /* How a parameter lies in a checkpoint, where names and layouts are PyTorch's. */
 typedef enum gen_layout {
     GEN_LAYOUT_PLAIN,
-    GEN_LAYOUT_CONV,  /* here [R,S,C,K], there [K,C,R,S]; of transposed convs too: theirs is the adjoint's [C_in, C_out, R, S] */
+    GEN_LAYOUT_CONV, /* here [R,S,C,K], there [K,C,R,S]; transposed convs: theirs is the adjoint's [C_in,C_out,R,S] */
     GEN_LAYOUT_DENSE, /* here [in,out], there [out,in]; flatten says which side crosses a flatten (theirs C,H,W; ours H,W,C) */
 } gen_layout;
 
@@ -71,16 +71,17 @@ typedef struct gen_param_spec {
     double a, b;
     int64_t fan_in, fan_out; /* XAVIER, HE, TORCH; 0: from the shape */
     gen_layout layout;
-    int64_t flatten_in[3];   /* DENSE: C,H,W of the flattened input; zeros: none */
-    int64_t flatten_out[3];  /* DENSE or its bias: C,H,W that the output is reshaped to */
-    bool state;              /* not learned: moments, counters, running statistics, EMA */
-    bool counter;            /* state that checkpoints of PyTorch lack and inference does not need (moments, step): kept apart */
+    int64_t flatten_in[3];  /* DENSE: C,H,W of the flattened input; zeros: none */
+    int64_t flatten_out[3]; /* DENSE or its bias: C,H,W that the output is reshaped to */
+    bool state;             /* not learned: moments, counters, running statistics, EMA */
+    bool counter; /* state that checkpoints of PyTorch lack and inference does not need (moments, step): kept apart */
 } gen_param_spec;
 
 /* A stored tensor. The same name twice is the same parameter (shapes must agree). */
 gen_node *gen_param(gen_graph *g, const char *name, gen_shape shape, gen_param_spec spec);
 int32_t gen_graph_params(const gen_graph *g);
-gen_node *gen_graph_param(const gen_graph *g, int32_t i, gen_param_spec *spec); /* i-th distinct parameter, in order of creation */
+/* i-th distinct parameter, in order of creation */
+gen_node *gen_graph_param(const gen_graph *g, int32_t i, gen_param_spec *spec);
 
 /* param becomes value at the end of the step; all reads see the old value. */
 void gen_assign(gen_graph *g, gen_node *param, gen_node *value);
@@ -132,7 +133,8 @@ gen_node *gen_stop(gen_graph *g, gen_node *x); /* no gradient passes */
 /* a[..,M,K] (or [..,K,M] when trans_a) times b. Leading axes are equal, or b has only two. */
 gen_node *gen_matmul(gen_graph *g, gen_node *a, gen_node *b, bool trans_a, bool trans_b);
 gen_window gen_window_of(int32_t kernel, int32_t stride, int32_t pad);
-gen_window gen_window_same(int32_t kernel, int32_t stride, int64_t h, int64_t w); /* TensorFlow's SAME: the odd zero goes below and right */
+/* TensorFlow's SAME: the odd zero goes below and right */
+gen_window gen_window_same(int32_t kernel, int32_t stride, int64_t h, int64_t w);
 /* x[N,H,W,C], w[R,S,C/groups,K] -> y[N,P,Q,K] */
 gen_node *gen_conv2d(gen_graph *g, gen_node *x, gen_node *w, gen_window window);
 /* y[N,P,Q,K], w[R,S,C/groups,K] -> x[N,h,w,C]: h, w is a size that conv2d with this window maps to P, Q */
@@ -141,12 +143,12 @@ gen_node *gen_conv2d_t(gen_graph *g, gen_node *y, gen_node *w, gen_window window
 gen_node *gen_conv2d_w(gen_graph *g, gen_node *x, gen_node *dy, gen_window window);
 
 /* ---- resampling of x[N,H,W,C] -------------------------------------------------------------------------------------- */
-gen_node *gen_upsample(gen_graph *g, gen_node *x, int32_t scale);            /* nearest */
+gen_node *gen_upsample(gen_graph *g, gen_node *x, int32_t scale); /* nearest */
 gen_node *gen_sum_pool(gen_graph *g, gen_node *x, gen_window window);
 gen_node *gen_sum_pool_t(gen_graph *g, gen_node *x, gen_window window, int64_t out_h, int64_t out_w);
-gen_node *gen_avg_pool(gen_graph *g, gen_node *x, gen_window window);        /* padding counts, as PyTorch's default */
-gen_node *gen_max_pool(gen_graph *g, gen_node *x, gen_window window);        /* padding never wins */
-gen_node *gen_global_avg_pool(gen_graph *g, gen_node *x);                    /* -> [N,1,1,C] */
+gen_node *gen_avg_pool(gen_graph *g, gen_node *x, gen_window window); /* padding counts, as PyTorch's default */
+gen_node *gen_max_pool(gen_graph *g, gen_node *x, gen_window window); /* padding never wins */
+gen_node *gen_global_avg_pool(gen_graph *g, gen_node *x);             /* -> [N,1,1,C] */
 gen_node *gen_resize_bilinear(gen_graph *g, gen_node *x, int64_t out_h, int64_t out_w);
 
 /* ---- reductions: axes is a bit mask; reduced axes stay with size 1 -------------------------------------------------- */
@@ -158,9 +160,9 @@ gen_node *gen_max_of(gen_graph *g, gen_node *x, uint32_t axes);
 gen_node *gen_lse(gen_graph *g, gen_node *x, uint32_t axes);
 gen_node *gen_softmax(gen_graph *g, gen_node *x, uint32_t axes);
 gen_node *gen_log_softmax(gen_graph *g, gen_node *x, uint32_t axes);
-gen_node *gen_argmax(gen_graph *g, gen_node *x);    /* last axis, which becomes 1 */
-gen_node *gen_sum_all(gen_graph *g, gen_node *x);   /* -> scalar, rank 0 */
-gen_node *gen_mean(gen_graph *g, gen_node *x);      /* -> scalar, rank 0 */
+gen_node *gen_argmax(gen_graph *g, gen_node *x);  /* last axis, which becomes 1 */
+gen_node *gen_sum_all(gen_graph *g, gen_node *x); /* -> scalar, rank 0 */
+gen_node *gen_mean(gen_graph *g, gen_node *x);    /* -> scalar, rank 0 */
 /* Sums x down to a shape that broadcasts to x's: the adjoint of broadcasting. */
 gen_node *gen_sum_to(gen_graph *g, gen_node *x, gen_shape shape);
 
@@ -170,8 +172,10 @@ gen_node *gen_group_norm(gen_graph *g, gen_node *x, gen_node *gamma, gen_node *b
 /* Over all but the last axis, statistics of this batch; *stats (may be NULL) gets [1,2,C]: mean, 1/sqrt(var + eps). */
 gen_node *gen_batch_norm(gen_graph *g, gen_node *x, gen_node *gamma, gen_node *beta, double eps, gen_node **stats);
 /* With given mean[C], var[C] (running statistics). */
-gen_node *gen_fixed_norm(gen_graph *g, gen_node *x, gen_node *gamma, gen_node *beta, gen_node *mean, gen_node *var, double eps);
-gen_node *gen_layer_norm(gen_graph *g, gen_node *x, gen_node *gamma, gen_node *beta, double eps); /* over the last axis */
+gen_node *gen_fixed_norm(gen_graph *g, gen_node *x, gen_node *gamma, gen_node *beta, gen_node *mean, gen_node *var,
+                         double eps);
+/* over the last axis */
+gen_node *gen_layer_norm(gen_graph *g, gen_node *x, gen_node *gamma, gen_node *beta, double eps);
 
 /* ---- movement ------------------------------------------------------------------------------------------------------ */
 gen_node *gen_reshape(gen_graph *g, gen_node *x, gen_shape shape); /* one dim may be -1 */
@@ -180,10 +184,13 @@ gen_node *gen_broadcast(gen_graph *g, gen_node *x, gen_shape shape);
 gen_node *gen_slice(gen_graph *g, gen_node *x, int32_t axis, int64_t start, int64_t count);
 gen_node *gen_slice_step(gen_graph *g, gen_node *x, const int64_t *start, const int64_t *step, gen_shape shape);
 gen_node *gen_flip(gen_graph *g, gen_node *x, int32_t axis);
-gen_node *gen_pad_zero(gen_graph *g, gen_node *x, int32_t top, int32_t left, int32_t bottom, int32_t right); /* H, W of [N,H,W,C] */
-gen_node *gen_pad(gen_graph *g, gen_node *x, gen_pad_mode mode, int32_t top, int32_t left, int32_t bottom, int32_t right);
+/* H, W of [N,H,W,C] */
+gen_node *gen_pad_zero(gen_graph *g, gen_node *x, int32_t top, int32_t left, int32_t bottom, int32_t right);
+gen_node *gen_pad(gen_graph *g, gen_node *x, gen_pad_mode mode, int32_t top, int32_t left, int32_t bottom,
+                  int32_t right);
 gen_node *gen_concat(gen_graph *g, int32_t n, gen_node *const *x, int32_t axis);
-gen_node *gen_gather(gen_graph *g, gen_node *table, gen_node *index); /* table[V,D], index[..] whole numbers -> [..,D] */
+/* table[V,D], index[..] whole numbers -> [..,D] */
+gen_node *gen_gather(gen_graph *g, gen_node *table, gen_node *index);
 gen_node *gen_one_hot(gen_graph *g, gen_node *index, int64_t classes); /* -> [..,classes] */
 
 /* ---- random numbers; each call is a new stream, named by layer and order, so that graphs of one model agree ---------- */
@@ -195,10 +202,10 @@ gen_node *gen_dropout(gen_graph *g, gen_node *x, double p); /* kept values are d
 gen_node *gen_random(gen_graph *g, gen_op op, gen_shape shape, double a, uint64_t key);
 
 /* ---- losses: elementwise pieces; reduce them as the model's paper does ----------------------------------------------- */
-gen_node *gen_bce_logits(gen_graph *g, gen_node *logit, gen_node *target);      /* softplus(x) - x t */
-gen_node *gen_cross_entropy(gen_graph *g, gen_node *logits, gen_node *labels);  /* logits[..,V], labels[..] -> [..] */
-gen_node *gen_mse(gen_graph *g, gen_node *a, gen_node *b);                      /* mean over all: scalar */
-gen_node *gen_l1(gen_graph *g, gen_node *a, gen_node *b);                       /* mean over all: scalar */
+gen_node *gen_bce_logits(gen_graph *g, gen_node *logit, gen_node *target);     /* softplus(x) - x t */
+gen_node *gen_cross_entropy(gen_graph *g, gen_node *logits, gen_node *labels); /* logits[..,V], labels[..] -> [..] */
+gen_node *gen_mse(gen_graph *g, gen_node *a, gen_node *b);                     /* mean over all: scalar */
+gen_node *gen_l1(gen_graph *g, gen_node *a, gen_node *b);                      /* mean over all: scalar */
 
 /* ---- for the op families (core/op) and the plan ------------------------------------------------------------------------ */
 /* A new node of op; infers its shape. Keeps in[], copies attr. */

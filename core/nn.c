@@ -33,7 +33,8 @@ static nn_conv_spec with_defaults(nn_conv_spec spec)
 
 static gen_window conv_window(const nn_conv_spec *spec, int64_t h, int64_t w)
 {
-    gen_window window = spec->same ? gen_window_same(spec->kernel, spec->stride, h, w) : gen_window_of(spec->kernel, spec->stride, spec->pad);
+    gen_window window = spec->same ? gen_window_same(spec->kernel, spec->stride, h, w)
+                                   : gen_window_of(spec->kernel, spec->stride, spec->pad);
     window.groups = spec->groups;
     return window;
 }
@@ -68,7 +69,8 @@ gen_node *nn_conv_t(gen_graph *g, gen_node *x, const char *layer, int64_t channe
     gen_param_spec init = weight_spec(spec.init, spec.sigma, field * channels / spec.groups, field * x->shape.dim[3]);
     gen_param_spec weight = init;
     weight.layout = GEN_LAYOUT_CONV;
-    gen_node *w = gen_param(g, join(name, layer, "weight"), GEN_SHAPE(spec.kernel, spec.kernel, channels / spec.groups, x->shape.dim[3]), weight);
+    gen_node *w = gen_param(g, join(name, layer, "weight"),
+                            GEN_SHAPE(spec.kernel, spec.kernel, channels / spec.groups, x->shape.dim[3]), weight);
     gen_node *y = gen_conv2d_t(g, x, w, conv_window(&spec, size[0], size[1]), size[0], size[1]);
     if (!spec.no_bias) y = add_bias(g, y, layer, channels, init);
     gen_graph_scope(g, "");
@@ -112,11 +114,13 @@ gen_node *nn_image(gen_graph *g, gen_node *x, int64_t h, int64_t w, int64_t c)
 static gen_node *channel_param(gen_graph *g, const char *layer, const char *part, int64_t c, double start, bool state)
 {
     char name[NAME_BYTES];
-    return gen_param(g, join(name, layer, part), GEN_SHAPE(c), (gen_param_spec){ .init = GEN_INIT_CONST, .a = start, .state = state });
+    return gen_param(g, join(name, layer, part), GEN_SHAPE(c),
+                     (gen_param_spec){ .init = GEN_INIT_CONST, .a = start, .state = state });
 }
 
 /* running += momentum (batch - running), with the unbiased variance M/(M-1), as PyTorch does */
-static void update_running(gen_graph *g, gen_node *stats, gen_node *mean, gen_node *var, int64_t m, const nn_norm_spec *spec)
+static void update_running(gen_graph *g, gen_node *stats, gen_node *mean, gen_node *var, int64_t m,
+                           const nn_norm_spec *spec)
 {
     gen_shape c = mean->shape;
     gen_node *batch_mean = gen_reshape(g, gen_slice(g, stats, 1, 0, 1), c);
@@ -124,7 +128,8 @@ static void update_running(gen_graph *g, gen_node *stats, gen_node *mean, gen_no
     gen_node *batch_var = gen_affine(g, gen_div(g, gen_fill(g, c, 1), gen_square(g, rstd)), 1, -spec->eps);
     double unbiased = m > 1 ? (double)m / (double)(m - 1) : 1;
     gen_assign(g, mean, gen_add(g, gen_scale(g, mean, 1 - spec->momentum), gen_scale(g, batch_mean, spec->momentum)));
-    gen_assign(g, var, gen_add(g, gen_scale(g, var, 1 - spec->momentum), gen_scale(g, batch_var, spec->momentum * unbiased)));
+    gen_assign(g, var,
+               gen_add(g, gen_scale(g, var, 1 - spec->momentum), gen_scale(g, batch_var, spec->momentum * unbiased)));
 }
 
 gen_node *nn_batch_norm(gen_graph *g, gen_node *x, const char *layer, nn_norm_spec spec)
@@ -138,7 +143,8 @@ gen_node *nn_batch_norm(gen_graph *g, gen_node *x, const char *layer, nn_norm_sp
     gen_node *mean = channel_param(g, layer, "running_mean", c, 0, true);
     gen_node *var = channel_param(g, layer, "running_var", c, 1, true);
     char name[NAME_BYTES];
-    gen_node *count = gen_param(g, join(name, layer, "num_batches_tracked"), (gen_shape){ 0 }, (gen_param_spec){ .state = true });
+    gen_node *count =
+        gen_param(g, join(name, layer, "num_batches_tracked"), (gen_shape){ 0 }, (gen_param_spec){ .state = true });
     gen_node *y, *stats;
     if (spec.training) {
         y = gen_batch_norm(g, x, gamma, beta, spec.eps, &stats);

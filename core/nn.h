@@ -24,9 +24,9 @@ typedef enum nn_init {
 typedef struct nn_conv_spec {
     int32_t kernel, stride; /* 0: 3 and 1 */
     int32_t pad;            /* zeros on each side */
-    bool same;              /* TensorFlow's SAME padding instead of pad; a transposed conv then gives stride times the size */
-    int32_t out_pad;        /* transposed: rows and columns added below and right */
-    int32_t groups;         /* 0: 1 */
+    bool same;       /* TensorFlow's SAME padding instead of pad; a transposed conv then gives stride times the size */
+    int32_t out_pad; /* transposed: rows and columns added below and right */
+    int32_t groups;  /* 0: 1 */
     bool no_bias;
     nn_init init;
     double sigma;
@@ -46,8 +46,8 @@ typedef struct nn_dense_spec {
 
 /* x[N,..,in] -> [N,..,out]. A flattened image as x is recognised, so that its weights mean the same to PyTorch, which flattens C,H,W. */
 gen_node *nn_dense(gen_graph *g, gen_node *x, const char *name, int64_t out, nn_dense_spec spec);
-gen_node *nn_flatten(gen_graph *g, gen_node *x);                                     /* [N,..] -> [N,count] */
-gen_node *nn_image(gen_graph *g, gen_node *x, int64_t h, int64_t w, int64_t c);      /* [N,h w c] -> [N,h,w,c] */
+gen_node *nn_flatten(gen_graph *g, gen_node *x);                                /* [N,..] -> [N,count] */
+gen_node *nn_image(gen_graph *g, gen_node *x, int64_t h, int64_t w, int64_t c); /* [N,h w c] -> [N,h,w,c] */
 
 /* x[..,C]. Training: statistics of the batch, and the running ones are assigned (momentum as PyTorch's: running += momentum (batch - running)).
  * Else: the running ones. */

@@ -7,7 +7,13 @@
 
 static const gen_op_info op_table[] = {
 #define OP(id, op_name, n, infer_rule, grad_rule, op_flags, op_dtype, text)                                            \
-    { .name = #op_name, .computes = text, .n_in = n, .flags = op_flags, .dtype = GEN_##op_dtype, .infer = infer_##infer_rule, .grad = grad_##grad_rule },
+    { .name = #op_name,                                                                                                \
+      .computes = text,                                                                                                \
+      .n_in = n,                                                                                                       \
+      .flags = op_flags,                                                                                               \
+      .dtype = GEN_##op_dtype,                                                                                         \
+      .infer = infer_##infer_rule,                                                                                     \
+      .grad = grad_##grad_rule },
 #include "core/op_list.h"
 #undef OP
 };

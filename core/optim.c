@@ -118,7 +118,8 @@ static gen_node *decay_at(gen_graph *g, const gen_optim_options *o, gen_node *t)
         return gen_clamp(g, gen_affine(g, t, -1 / length, 1 + start / length), 0, 1);
     }
     case GEN_LR_COSINE: {
-        gen_node *phase = gen_min(g, gen_scale(g, t, 3.14159265358979323846 / steps), gen_scalar(g, 3.14159265358979323846));
+        gen_node *phase =
+            gen_min(g, gen_scale(g, t, 3.14159265358979323846 / steps), gen_scalar(g, 3.14159265358979323846));
         return gen_affine(g, gen_cos(g, phase), 0.5, 0.5);
     }
     case GEN_LR_CONSTANT: break;
@@ -132,7 +133,8 @@ static gen_node *lr_at(gen_graph *g, const gen_optim_options *o, gen_node *t)
     gen_node *decay = decay_at(g, o, t);
     if (decay) lr = gen_scale(g, decay, o->lr);
     if (o->warmup_steps > 0) {
-        gen_node *rise = gen_min(g, gen_scale(g, gen_affine(g, t, 1, 1), 1 / (double)o->warmup_steps), gen_scalar(g, 1));
+        gen_node *rise =
+            gen_min(g, gen_scale(g, gen_affine(g, t, 1, 1), 1 / (double)o->warmup_steps), gen_scalar(g, 1));
         lr = gen_mul(g, rise, lr);
     }
     return lr;
@@ -149,7 +151,8 @@ static void start_step(updater *u, const char *prefix)
     gen_graph *g = u->g;
     char name[NAME_BYTES];
     snprintf(name, sizeof name, "optim.%sstep", prefix);
-    u->t = gen_param(g, name, (gen_shape){ 0 }, (gen_param_spec){ .init = GEN_INIT_ZERO, .state = true, .counter = true });
+    u->t =
+        gen_param(g, name, (gen_shape){ 0 }, (gen_param_spec){ .init = GEN_INIT_ZERO, .state = true, .counter = true });
     gen_node *next = gen_affine(g, u->t, 1, 1);
     gen_assign(g, u->t, next);
     u->lr = lr_at(g, &u->o, u->t);

@@ -19,17 +19,17 @@ typedef enum gen_schedule { GEN_LR_CONSTANT, GEN_LR_STEP, GEN_LR_LINEAR, GEN_LR_
 typedef struct gen_optim_options {
     gen_rule rule;
     double lr;
-    double momentum;                 /* SGD */
-    double beta1, beta2, eps, rho;   /* 0: 0.9, 0.999, 1e-8; RMSprop's rho 0.99: PyTorch's defaults */
-    double weight_decay;             /* decoupled for ADAMW, else added to the gradient */
-    double clip_norm;                /* 0: none; else gradients are scaled so that their common 2-norm is at most this */
-    double ema;                      /* 0: none; else decay of an average "ema.<name>", warmed up as (1 + t) / (10 + t) */
-    int64_t warmup_steps;            /* lr rises linearly from lr / warmup */
+    double momentum;               /* SGD */
+    double beta1, beta2, eps, rho; /* 0: 0.9, 0.999, 1e-8; RMSprop's rho 0.99: PyTorch's defaults */
+    double weight_decay;           /* decoupled for ADAMW, else added to the gradient */
+    double clip_norm;              /* 0: none; else gradients are scaled so that their common 2-norm is at most this */
+    double ema;                    /* 0: none; else decay of an average "ema.<name>", warmed up as (1 + t) / (10 + t) */
+    int64_t warmup_steps;          /* lr rises linearly from lr / warmup */
     gen_schedule schedule;
-    int64_t decay_steps;             /* STEP: every so many steps lr is multiplied by decay_factor; LINEAR, COSINE: lr is 0 after so many */
-    int64_t decay_start;             /* LINEAR: constant until then */
+    int64_t decay_steps; /* STEP: times decay_factor every so many; LINEAR, COSINE: lr is 0 after so many */
+    int64_t decay_start; /* LINEAR: constant until then */
     double decay_factor;
-    double clip_value;               /* 0: none; else each parameter is clamped to [-v, v] after the update (WGAN) */
+    double clip_value; /* 0: none; else each parameter is clamped to [-v, v] after the update (WGAN) */
 } gen_optim_options;
 
 typedef struct gen_optim_report {

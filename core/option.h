@@ -32,7 +32,7 @@ enum {
 typedef struct gen_option {
     const char *name; /* "kl-warmup", without the dashes */
     gen_option_type type;
-    size_t offset; /* into the option struct */
+    size_t offset;        /* into the option struct */
     const char *fallback; /* default, as the user would type it */
     double low, high;     /* range of INT and FLOAT, both ends allowed */
     const char *choices;  /* "bernoulli|gaussian": CHOICE only */
@@ -41,7 +41,10 @@ typedef struct gen_option {
     uint32_t flags;
 } gen_option;
 
-#define GEN_OPTIONS_END { NULL, OPT_INT, 0, NULL, 0, 0, NULL, NULL, NULL, 0 }
+#define GEN_OPTIONS_END                                                                                                \
+    {                                                                                                                  \
+        NULL, OPT_INT, 0, NULL, 0, 0, NULL, NULL, NULL, 0                                                              \
+    }
 
 /* Fills the struct with the defaults of a table that GEN_OPTIONS_END ends. */
 void gen_options_default(const gen_option *rows, void *options);

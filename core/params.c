@@ -77,8 +77,12 @@ static void find_fans(const gen_shape *shape, const gen_param_spec *spec, double
 {
     double field = 1;
     for (int32_t i = 0; i + 2 < shape->rank; i++) field *= (double)shape->dim[i];
-    *fan_in = spec->fan_in ? (double)spec->fan_in : shape->rank >= 2 ? field * (double)shape->dim[shape->rank - 2] : (double)gen_shape_count(shape);
-    *fan_out = spec->fan_out ? (double)spec->fan_out : shape->rank >= 2 ? field * (double)shape->dim[shape->rank - 1] : (double)gen_shape_count(shape);
+    *fan_in = spec->fan_in       ? (double)spec->fan_in
+              : shape->rank >= 2 ? field * (double)shape->dim[shape->rank - 2]
+                                 : (double)gen_shape_count(shape);
+    *fan_out = spec->fan_out      ? (double)spec->fan_out
+               : shape->rank >= 2 ? field * (double)shape->dim[shape->rank - 1]
+                                  : (double)gen_shape_count(shape);
 }
 
 typedef struct init_stream {
@@ -88,18 +92,21 @@ typedef struct init_stream {
 
 static float stream_uniform(const init_stream *s, int64_t i)
 {
-    gen_philox block = gen_philox_block(s->seed, (uint32_t)(i / 4), (uint32_t)(i / 4 >> 32), 0x696e6974u /* "init" */, s->key);
+    gen_philox block =
+        gen_philox_block(s->seed, (uint32_t)(i / 4), (uint32_t)(i / 4 >> 32), 0x696e6974u /* "init" */, s->key);
     return gen_uniform_from_word(block.word[i % 4]);
 }
 
 static float stream_normal(const init_stream *s, int64_t i)
 {
     float four[4];
-    gen_normal_from_block(gen_philox_block(s->seed, (uint32_t)(i / 4), (uint32_t)(i / 4 >> 32), 0x696e6974u, s->key), four);
+    gen_normal_from_block(gen_philox_block(s->seed, (uint32_t)(i / 4), (uint32_t)(i / 4 >> 32), 0x696e6974u, s->key),
+                          four);
     return four[i % 4];
 }
 
-void gen_param_init_values(const char *name, const gen_shape *shape, const gen_param_spec *spec, uint64_t seed, float *out)
+void gen_param_init_values(const char *name, const gen_shape *shape, const gen_param_spec *spec, uint64_t seed,
+                           float *out)
 {
     uint64_t hash = gen_hash_name(name);
     init_stream s = { seed, (uint32_t)(hash ^ hash >> 32) };
@@ -134,7 +141,8 @@ gen_status gen_params_reset(gen_params *params, int32_t i, uint64_t seed, gen_er
     return status;
 }
 
-static gen_status add_param(gen_params *params, const gen_node *node, const gen_param_spec *spec, uint64_t seed, gen_error *err)
+static gen_status add_param(gen_params *params, const gen_node *node, const gen_param_spec *spec, uint64_t seed,
+                            gen_error *err)
 {
     if (params->n == params->room) {
         int32_t room = params->room ? 2 * params->room : 64;
@@ -173,7 +181,8 @@ gen_status gen_params_add(gen_params *params, const gen_graph *g, uint64_t seed,
         } else if (!gen_shape_equal(&params->at[known].info.shape, &node->shape)) {
             char a[64], b[64];
             return gen_fail(err, GEN_BAD_SHAPE, "parameter %s is %s, the model wants %s", node->name,
-                            gen_shape_text(&params->at[known].info.shape, a, sizeof a), gen_shape_text(&node->shape, b, sizeof b));
+                            gen_shape_text(&params->at[known].info.shape, a, sizeof a),
+                            gen_shape_text(&node->shape, b, sizeof b));
         }
     }
     return GEN_OK;

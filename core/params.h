@@ -33,7 +33,7 @@ void gen_params_free(gen_params *params);
 gen_status gen_params_add(gen_params *params, const gen_graph *g, uint64_t seed, gen_error *err);
 
 int32_t gen_params_count(const gen_params *params);
-gen_param_info gen_params_get(const gen_params *params, int32_t i); /* in order of creation */
+gen_param_info gen_params_get(const gen_params *params, int32_t i);  /* in order of creation */
 int32_t gen_params_find(const gen_params *params, const char *name); /* -1: none */
 
 /* Whole tensors, row-major, in gen's own layout ([R,S,C,K], [in,out]). host holds gen_shape_count floats. */
@@ -44,7 +44,8 @@ gen_status gen_params_write(gen_params *params, int32_t i, const float *host, ge
 gen_status gen_params_reset(gen_params *params, int32_t i, uint64_t seed, gen_error *err);
 
 /* The initial values of a parameter, for params and for tests. */
-void gen_param_init_values(const char *name, const gen_shape *shape, const gen_param_spec *spec, uint64_t seed, float *out);
+void gen_param_init_values(const char *name, const gen_shape *shape, const gen_param_spec *spec, uint64_t seed,
+                           float *out);
 
 /* Between gen's layout and PyTorch's: [R,S,C,K] <-> [K,C,R,S], [in,out] <-> [out,in], with the flattened side permuted between H,W,C and C,H,W.
  * torch_shape gets PyTorch's shape. Tensors without a layout of their own are copied. from and to do not overlap. */

@@ -24,7 +24,8 @@ static void mark_needed(plan_build *b)
     for (int32_t id = b->n - 1; id >= 0; id--) {
         if (!b->needed[id]) continue;
         const gen_node *node = gen_graph_node(b->g, id);
-        for (int32_t i = node->op == GEN_OP_ASSIGN; i < node->n_in; i++) { /* an assignment does not read its parameter */
+        /* an assignment does not read its parameter */
+        for (int32_t i = node->op == GEN_OP_ASSIGN; i < node->n_in; i++) {
             b->needed[node->in[i]->id] = true;
             b->n_users[node->in[i]->id]++;
             b->user[node->in[i]->id] = id;
@@ -63,7 +64,8 @@ static void add_producer_edges(plan_build *b, edge_list *e)
     for (int32_t id = 0; id < b->n; id++) {
         if (b->unit_of[id] < 0) continue;
         const gen_node *node = gen_graph_node(b->g, id);
-        for (int32_t i = 0; i < node->n_in; i++) add_edge(e, b->unit_of[gen_node_view_base(node->in[i])->id], b->unit_of[id]);
+        for (int32_t i = 0; i < node->n_in; i++)
+            add_edge(e, b->unit_of[gen_node_view_base(node->in[i])->id], b->unit_of[id]);
     }
 }
 
@@ -114,7 +116,9 @@ static bool can_write_in_place(const plan_build *b, const gen_node *param, const
     for (int32_t m = 0; m < unit->n_members; m++) {
         const gen_node *node = gen_graph_node(b->g, unit->members[m]);
         for (int32_t i = 0; i < node->n_in; i++)
-            if (gen_node_view_base(node->in[i]) == param && (unit->kind != UNIT_CHAIN || !plan_is_full(node->in[i], &unit->shape))) return false;
+            if (gen_node_view_base(node->in[i]) == param &&
+                (unit->kind != UNIT_CHAIN || !plan_is_full(node->in[i], &unit->shape)))
+                return false;
     }
     return true;
 }
@@ -205,8 +209,13 @@ static gen_status unit_step(plan_build *b, const plan_unit *unit, gen_plan_step 
 {
     const gen_node *first = gen_graph_node(b->g, unit->members[0]);
     const gen_node *last = gen_graph_node(b->g, unit->members[unit->n_members - 1]);
-    *step = (gen_plan_step){ .op = first->op, .attr = &first->attr, .name = first->name, .bias = unit->bias, .residual = unit->residual,
-                             .act = unit->act, .act_a = unit->act_a };
+    *step = (gen_plan_step){ .op = first->op,
+                             .attr = &first->attr,
+                             .name = first->name,
+                             .bias = unit->bias,
+                             .residual = unit->residual,
+                             .act = unit->act,
+                             .act_a = unit->act_a };
     if (unit->kind == UNIT_CHAIN && (unit->n_members > 1 || first->op == GEN_OP_BROADCAST)) {
         step->op = GEN_OP_CHAIN;
         step->name = last->name;
@@ -224,13 +233,19 @@ static gen_status make_steps(plan_build *b, const int32_t *order, int32_t n_orde
         GEN_TRY(unit_step(b, &b->units[order[i]], &plan->steps[plan->n_steps++]));
         plan->n_fused += b->units[order[i]].n_members - 1;
     }
-    for (int32_t a = 0; a < b->request->n_assigns; a++) { /* those that could not be written in place: copies at the end */
+    /* those that could not be written in place: copies at the end */
+    for (int32_t a = 0; a < b->request->n_assigns; a++) {
         const gen_node *assign = b->request->assigns[a], *value = assign->in[1];
         const gen_value *v = &plan->values[value->id];
         plan->values[assign->id] = (gen_value){ .place = GEN_PLACE_PARAM, .param = assign->in[0]->id, .buffer = -1 };
         if (v->place == GEN_PLACE_PARAM && v->param == assign->in[0]->id) continue;
         gen_plan_step *step = &plan->steps[plan->n_steps++];
-        *step = (gen_plan_step){ .op = GEN_OP_ASSIGN, .attr = &assign->attr, .name = assign->in[0]->name, .bias = -1, .residual = -1, .act = GEN_OP_COUNT };
+        *step = (gen_plan_step){ .op = GEN_OP_ASSIGN,
+                                 .attr = &assign->attr,
+                                 .name = assign->in[0]->name,
+                                 .bias = -1,
+                                 .residual = -1,
+                                 .act = GEN_OP_COUNT };
         GEN_TRY(node_step(b, assign, assign->id, step));
     }
     return GEN_OK;
@@ -250,7 +265,9 @@ static gen_status build_start(plan_build *b)
     gen_plan *plan = b->plan;
     plan->values = gen_arena_alloc(b->arena, n * sizeof *plan->values);
     plan->outputs = gen_arena_alloc(b->arena, (size_t)b->request->n_outputs * sizeof *plan->outputs);
-    if (!b->needed || !b->kept || !b->n_users || !b->user || !b->unit_of || !b->units || !plan->values || !plan->outputs) return no_memory(b);
+    if (!b->needed || !b->kept || !b->n_users || !b->user || !b->unit_of || !b->units || !plan->values ||
+        !plan->outputs)
+        return no_memory(b);
     plan->n_nodes = b->n;
     plan->n_outputs = b->request->n_outputs;
     for (int32_t i = 0; i < plan->n_outputs; i++) plan->outputs[i] = b->request->outputs[i]->id;
@@ -277,7 +294,9 @@ gen_status gen_plan_new(const gen_graph *g, const gen_plan_request *request, gen
     gen_status status = GEN_NO_MEMORY;
     if (p && work) {
         *p = (gen_plan){ .graph = g, .arena = arena };
-        plan_build b = { .g = g, .request = request, .arena = arena, .work = work, .n = gen_graph_size(g), .plan = p, .err = err };
+        plan_build b = {
+            .g = g, .request = request, .arena = arena, .work = work, .n = gen_graph_size(g), .plan = p, .err = err
+        };
         status = build(&b);
     } else {
         gen_fail(err, GEN_NO_MEMORY, "no memory for a plan");
@@ -300,13 +319,14 @@ static void explain_value(const gen_plan *plan, int32_t id, size_t element_bytes
     char shape[64];
     gen_shape_text(&node->shape, shape, sizeof shape);
     if (v->place == GEN_PLACE_SLAB)
-        snprintf(text, bytes, "%-20s %12lld bytes at %12lld  used %d..%d", shape, (long long)(gen_shape_count(&node->shape) * (int64_t)element_bytes),
+        snprintf(text, bytes, "%-20s %12lld bytes at %12lld  used %d..%d", shape,
+                 (long long)(gen_shape_count(&node->shape) * (int64_t)element_bytes),
                  (long long)(v->offset * (int64_t)element_bytes), v->first, v->last);
-    else
-        snprintf(text, bytes, "%-20s in parameter %s", shape, gen_graph_node(plan->graph, v->param)->name);
+    else snprintf(text, bytes, "%-20s in parameter %s", shape, gen_graph_node(plan->graph, v->param)->name);
 }
 
-void gen_plan_explain(const gen_plan *plan, size_t element_bytes, void (*line)(void *context, const char *text), void *context)
+void gen_plan_explain(const gen_plan *plan, size_t element_bytes, void (*line)(void *context, const char *text),
+                      void *context)
 {
     char text[320], value[160];
     for (int32_t s = 0; s < plan->n_steps; s++) {
@@ -317,7 +337,8 @@ void gen_plan_explain(const gen_plan *plan, size_t element_bytes, void (*line)(v
             line(context, text);
         }
     }
-    snprintf(text, sizeof text, "slab %.1f MB; the most alive at once %.1f MB; %d steps; %d nodes fused away", 1e-6 * (double)plan->slab_count * (double)element_bytes,
+    snprintf(text, sizeof text, "slab %.1f MB; the most alive at once %.1f MB; %d steps; %d nodes fused away",
+             1e-6 * (double)plan->slab_count * (double)element_bytes,
              1e-6 * (double)plan->live_count * (double)element_bytes, plan->n_steps, plan->n_fused);
     line(context, text);
 }

@@ -30,10 +30,10 @@ typedef enum gen_place { GEN_PLACE_NONE, GEN_PLACE_SLAB, GEN_PLACE_PARAM, GEN_PL
 /* Where a node's numbers are while the plan runs. */
 typedef struct gen_value {
     gen_place place;
-    int64_t offset;            /* SLAB: in elements, multiple of 16 */
-    int32_t param;             /* PARAM: the node id of the parameter */
-    int32_t first, last;       /* SLAB: the steps between which it is alive; inputs from -1, outputs to n_steps */
-    int32_t buffer;            /* values with the same buffer share memory: views and in-place results */
+    int64_t offset;      /* SLAB: in elements, multiple of 16 */
+    int32_t param;       /* PARAM: the node id of the parameter */
+    int32_t first, last; /* SLAB: the steps between which it is alive; inputs from -1, outputs to n_steps */
+    int32_t buffer;      /* values with the same buffer share memory: views and in-place results */
 } gen_value;
 
 /* One step. Node ids say where the numbers are: values[id]. */
@@ -42,9 +42,9 @@ typedef struct gen_plan_step {
     const gen_attr *attr;
     const char *name;
     int32_t n_in, n_out;
-    int32_t *in, *out;         /* node ids */
-    int32_t bias, residual;    /* node ids or -1 */
-    gen_op act;                /* GEN_OP_COUNT: none */
+    int32_t *in, *out;      /* node ids */
+    int32_t bias, residual; /* node ids or -1 */
+    gen_op act;             /* GEN_OP_COUNT: none */
     double act_a;
     gen_chain *chain;
 } gen_plan_step;
@@ -54,12 +54,12 @@ typedef struct gen_plan {
     gen_arena *arena;
     int32_t n_nodes, n_steps;
     gen_plan_step *steps;
-    gen_value *values;         /* one for each node of the graph at the time */
-    int64_t slab_count;        /* elements */
-    int64_t live_count;        /* the largest number of elements alive at one step: no slab can be smaller */
+    gen_value *values;  /* one for each node of the graph at the time */
+    int64_t slab_count; /* elements */
+    int64_t live_count; /* the largest number of elements alive at one step: no slab can be smaller */
     int32_t n_outputs;
-    int32_t *outputs;          /* node ids */
-    int32_t n_fused;           /* nodes that disappeared in epilogues and chains */
+    int32_t *outputs; /* node ids */
+    int32_t n_fused;  /* nodes that disappeared in epilogues and chains */
 } gen_plan;
 
 /* The graph must have passed gen_graph_check and outlive the plan. */
@@ -72,7 +72,8 @@ const gen_node *gen_node_view_base(const gen_node *node);
 bool gen_node_is_fill(const gen_node *node);
 
 /* The plan as a table for people: step, op, layer, shape, bytes, offset, first and last use. Writes whole lines through line(context, text). */
-void gen_plan_explain(const gen_plan *plan, size_t element_bytes, void (*line)(void *context, const char *text), void *context);
+void gen_plan_explain(const gen_plan *plan, size_t element_bytes, void (*line)(void *context, const char *text),
+                      void *context);
 
 #ifdef __cplusplus
 }

@@ -41,7 +41,9 @@ static int32_t unit_new(plan_build *b, unit_kind kind, int32_t n_members, const 
     int32_t *copy = gen_arena_alloc(b->work, (size_t)n_members * sizeof *copy);
     if (!copy) return -1;
     memcpy(copy, members, (size_t)n_members * sizeof *copy);
-    *u = (plan_unit){ .kind = kind, .n_members = n_members, .members = copy, .bias = -1, .residual = -1, .act = GEN_OP_COUNT };
+    *u = (plan_unit){
+        .kind = kind, .n_members = n_members, .members = copy, .bias = -1, .residual = -1, .act = GEN_OP_COUNT
+    };
     u->min_id = copy[0];
     u->max_id = copy[n_members - 1];
     for (int32_t i = 0; i < n_members; i++) b->unit_of[copy[i]] = b->n_units;
@@ -64,8 +66,8 @@ static bool is_activation(gen_op op)
 static bool is_bias_of(const gen_node *bias, const gen_shape *y)
 {
     int32_t last = bias->shape.rank - 1;
-    return last >= 0 && !gen_node_is_fill(bias) && y->rank >= bias->shape.rank && bias->shape.dim[last] == y->dim[y->rank - 1] &&
-           gen_shape_count(&bias->shape) == bias->shape.dim[last];
+    return last >= 0 && !gen_node_is_fill(bias) && y->rank >= bias->shape.rank &&
+           bias->shape.dim[last] == y->dim[y->rank - 1] && gen_shape_count(&bias->shape) == bias->shape.dim[last];
 }
 
 typedef struct epilogue {
@@ -118,9 +120,9 @@ static gen_status make_epilogue(plan_build *b, const gen_node *anchor)
 /* Calls visit for every unit that member nodes of u read from, views followed. */
 typedef struct search {
     plan_build *b;
-    int32_t *seen;   /* [n_units]: stamp of the last search */
+    int32_t *seen; /* [n_units]: stamp of the last search */
     int32_t stamp;
-    int32_t *stack;  /* [n_units] */
+    int32_t *stack; /* [n_units] */
 } search;
 
 static int32_t producer_unit(const plan_build *b, const gen_node *node)
@@ -128,13 +130,15 @@ static int32_t producer_unit(const plan_build *b, const gen_node *node)
     return b->unit_of[gen_node_view_base(node)->id];
 }
 
-static int32_t push_producers(search *s, const plan_unit *u, int32_t depth, int32_t skip_a, int32_t skip_b, int32_t lowest)
+static int32_t push_producers(search *s, const plan_unit *u, int32_t depth, int32_t skip_a, int32_t skip_b,
+                              int32_t lowest)
 {
     for (int32_t m = 0; m < u->n_members; m++) {
         const gen_node *node = gen_graph_node(s->b->g, u->members[m]);
         for (int32_t i = 0; i < node->n_in; i++) {
             int32_t p = producer_unit(s->b, node->in[i]);
-            if (p < 0 || p == skip_a || p == skip_b || s->seen[p] == s->stamp || s->b->units[p].max_id < lowest) continue;
+            if (p < 0 || p == skip_a || p == skip_b || s->seen[p] == s->stamp || s->b->units[p].max_id < lowest)
+                continue;
             s->seen[p] = s->stamp;
             s->stack[depth++] = p;
         }
@@ -254,7 +258,9 @@ static gen_status make_chains(plan_build *b)
         for (int32_t i = 0; i < node->n_in; i++) {
             int32_t u = b->unit_of[node->in[i]->id]; /* not through views: their shapes differ */
             v = b->unit_of[id];
-            if (u < 0 || u == v || b->units[u].kind != UNIT_CHAIN || !gen_shape_equal(&b->units[u].shape, &b->units[v].shape)) continue;
+            if (u < 0 || u == v || b->units[u].kind != UNIT_CHAIN ||
+                !gen_shape_equal(&b->units[u].shape, &b->units[v].shape))
+                continue;
             bool merged;
             GEN_TRY(try_merge(&s, u, v, &merged));
         }
@@ -267,7 +273,8 @@ gen_status plan_make_units(plan_build *b)
     bool fuse = !b->request->no_fusion;
     for (int32_t id = 0; id < b->n; id++) b->unit_of[id] = -1;
     for (int32_t id = 0; id < b->n && fuse; id++)
-        if (b->needed[id] && takes_epilogue(gen_graph_node(b->g, id)->op)) GEN_TRY(make_epilogue(b, gen_graph_node(b->g, id)));
+        if (b->needed[id] && takes_epilogue(gen_graph_node(b->g, id)->op))
+            GEN_TRY(make_epilogue(b, gen_graph_node(b->g, id)));
     for (int32_t id = 0; id < b->n; id++) {
         const gen_node *node = gen_graph_node(b->g, id);
         if (!b->needed[id] || !runs(node) || b->unit_of[id] >= 0 || node->op == GEN_OP_ASSIGN) continue;

@@ -16,7 +16,7 @@ typedef struct buffer {
 typedef struct memory {
     plan_build *b;
     gen_plan *plan;
-    buffer *buffers;  /* one for each base node that lives in the slab, by node id */
+    buffer *buffers;    /* one for each base node that lives in the slab, by node id */
     int32_t *buffer_of; /* [n]: node id of the buffer that holds the node's numbers; -1: none */
 } memory;
 
@@ -33,7 +33,10 @@ static int64_t round_up(int64_t count)
 static void start_buffer(memory *m, int32_t id, int32_t first)
 {
     m->buffer_of[id] = id;
-    m->buffers[id] = (buffer){ .count = round_up(gen_shape_count(&gen_graph_node(m->b->g, id)->shape)), .first = first, .last = first, .used = true };
+    m->buffers[id] = (buffer){ .count = round_up(gen_shape_count(&gen_graph_node(m->b->g, id)->shape)),
+                               .first = first,
+                               .last = first,
+                               .used = true };
 }
 
 static void touch(memory *m, int32_t id, int32_t step)
@@ -182,8 +185,14 @@ static void write_values(memory *m)
         if (v->place != GEN_PLACE_NONE) continue;
         if (base->op == GEN_OP_PARAM) *v = (gen_value){ .place = GEN_PLACE_PARAM, .param = base->id, .buffer = -1 };
         else if (base->op == GEN_OP_CONST) *v = (gen_value){ .place = GEN_PLACE_CONST, .buffer = -1 };
-        else if (at >= 0) *v = (gen_value){ .place = GEN_PLACE_SLAB, .offset = m->buffers[at].offset, .buffer = at, .first = m->buffers[at].first, .last = m->buffers[at].last };
-        else if (m->plan->values[base->id].place == GEN_PLACE_PARAM) *v = m->plan->values[base->id]; /* a view of a value written in place */
+        else if (at >= 0)
+            *v = (gen_value){ .place = GEN_PLACE_SLAB,
+                              .offset = m->buffers[at].offset,
+                              .buffer = at,
+                              .first = m->buffers[at].first,
+                              .last = m->buffers[at].last };
+        else if (m->plan->values[base->id].place == GEN_PLACE_PARAM)
+            *v = m->plan->values[base->id]; /* a view of a value written in place */
     }
 }
 

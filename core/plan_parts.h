@@ -9,28 +9,28 @@ typedef enum unit_kind { UNIT_NODE, UNIT_EPILOGUE, UNIT_CHAIN } unit_kind;
 typedef struct plan_unit {
     unit_kind kind;
     int32_t n_members;
-    int32_t *members;  /* node ids, ascending; of an epilogue: the anchor first, the result last */
+    int32_t *members; /* node ids, ascending; of an epilogue: the anchor first, the result last */
     int32_t min_id, max_id;
     int32_t bias, residual; /* of an epilogue: node ids or -1 */
     gen_op act;
     double act_a;
-    gen_shape shape;   /* of a chain: the iteration shape */
-    bool dead;         /* merged into another unit */
+    gen_shape shape; /* of a chain: the iteration shape */
+    bool dead;       /* merged into another unit */
 } plan_unit;
 
 typedef struct plan_build {
     const gen_graph *g;
     const gen_plan_request *request;
-    gen_arena *arena;  /* of the plan */
-    gen_arena *work;   /* dies when the plan stands */
-    int32_t n;         /* nodes */
-    bool *needed;      /* [n] */
-    bool *kept;        /* [n] outputs and values of assignments: must exist in memory */
-    int32_t *n_users;  /* [n] needed users */
-    int32_t *user;     /* [n] the last user: the only one where n_users is 1 */
+    gen_arena *arena; /* of the plan */
+    gen_arena *work;  /* dies when the plan stands */
+    int32_t n;        /* nodes */
+    bool *needed;     /* [n] */
+    bool *kept;       /* [n] outputs and values of assignments: must exist in memory */
+    int32_t *n_users; /* [n] needed users */
+    int32_t *user;    /* [n] the last user: the only one where n_users is 1 */
     int32_t n_units, units_room;
     plan_unit *units;
-    int32_t *unit_of;  /* [n]: -1 where the node is no unit's member (sources, views, unneeded) */
+    int32_t *unit_of; /* [n]: -1 where the node is no unit's member (sources, views, unneeded) */
     gen_plan *plan;
     gen_error *err;
 } plan_build;

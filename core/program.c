@@ -18,7 +18,9 @@ static gen_status plan_everything(gen_program *p, gen_error *err)
     if (!outputs || !assigns) return gen_fail(err, GEN_NO_MEMORY, "no memory for a program");
     for (int32_t i = 0; i < n_outputs; i++) outputs[i] = gen_graph_output(g, i, NULL);
     for (int32_t i = 0; i < n_assigns; i++) assigns[i] = gen_graph_assign(g, i);
-    gen_plan_request request = { .n_outputs = n_outputs, .outputs = outputs, .n_assigns = n_assigns, .assigns = assigns };
+    gen_plan_request request = {
+        .n_outputs = n_outputs, .outputs = outputs, .n_assigns = n_assigns, .assigns = assigns
+    };
     return gen_plan_new(g, &request, &p->plan, err);
 }
 
@@ -30,7 +32,8 @@ static gen_status start(gen_program *p, gen_device *device, gen_params *params, 
     return gen_session_new(p->plan, device, params, &p->session, err);
 }
 
-gen_status gen_program_new(gen_graph *g, gen_device *device, gen_params *params, uint64_t seed, gen_program **program, gen_error *err)
+gen_status gen_program_new(gen_graph *g, gen_device *device, gen_params *params, uint64_t seed, gen_program **program,
+                           gen_error *err)
 {
     gen_program *p = gen_alloc(1, sizeof *p);
     if (!g || !p) {
@@ -95,18 +98,23 @@ static const gen_node *find_input(const gen_program *p, const char *input)
     return NULL;
 }
 
-gen_status gen_program_map(gen_program *p, const char *input, const float *in, const char *output, float *out, int64_t n, gen_run_state state, gen_error *err)
+gen_status gen_program_map(gen_program *p, const char *input, const float *in, const char *output, float *out,
+                           int64_t n, gen_run_state state, gen_error *err)
 {
     const gen_node *x = find_input(p, input);
     gen_shape y = gen_program_shape(p, output);
-    if (!x || y.rank < 1 || x->shape.dim[0] != y.dim[0]) return gen_fail(err, GEN_NOT_FOUND, "the program does not map rows of %s to rows of %s", input, output);
+    if (!x || y.rank < 1 || x->shape.dim[0] != y.dim[0])
+        return gen_fail(err, GEN_NOT_FOUND, "the program does not map rows of %s to rows of %s", input, output);
     int64_t batch = y.dim[0], in_width = gen_shape_count(&x->shape) / batch, out_width = gen_shape_count(&y) / batch;
-    float *x_rows = gen_alloc((size_t)(batch * in_width), sizeof *x_rows), *y_rows = gen_alloc((size_t)(batch * out_width), sizeof *y_rows);
+    float *x_rows = gen_alloc((size_t)(batch * in_width), sizeof *x_rows),
+          *y_rows = gen_alloc((size_t)(batch * out_width), sizeof *y_rows);
     gen_status status = x_rows && y_rows ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for a batch");
     gen_run_state now = state;
     for (int64_t i = 0; i < n && status == GEN_OK; i += batch) {
         int64_t rows = n - i < batch ? n - i : batch;
-        for (int64_t r = 0; r < batch; r++) memcpy(x_rows + r * in_width, in + (i + (r < rows ? r : rows - 1)) * in_width, (size_t)in_width * sizeof *in);
+        for (int64_t r = 0; r < batch; r++)
+            memcpy(x_rows + r * in_width, in + (i + (r < rows ? r : rows - 1)) * in_width,
+                   (size_t)in_width * sizeof *in);
         now.first_sample = state.first_sample + (uint64_t)i;
         status = gen_program_feed(p, input, x_rows, batch * in_width, err);
         if (status == GEN_OK) status = gen_program_run(p, now, err);

@@ -19,7 +19,8 @@ extern "C" {
 typedef struct gen_program gen_program;
 
 /* Owns g from here on. device and params outlive the program. New parameters start from seed. */
-gen_status gen_program_new(gen_graph *g, gen_device *device, gen_params *params, uint64_t seed, gen_program **program, gen_error *err);
+gen_status gen_program_new(gen_graph *g, gen_device *device, gen_params *params, uint64_t seed, gen_program **program,
+                           gen_error *err);
 void gen_program_free(gen_program *program); /* accepts NULL */
 
 gen_status gen_program_feed(gen_program *program, const char *input, const float *data, int64_t count, gen_error *err);
@@ -29,8 +30,8 @@ gen_status gen_program_fetch_scalar(gen_program *program, const char *output, do
 
 /* Runs all n rows through the program in batches: input [batch,..] from rows of `in`, output [batch,..] to rows of `out`. Row i is sample
  * state.first_sample + i whatever the batch is; the last batch is filled up with its last row. */
-gen_status gen_program_map(gen_program *program, const char *input, const float *in, const char *output, float *out, int64_t n, gen_run_state state,
-                           gen_error *err);
+gen_status gen_program_map(gen_program *program, const char *input, const float *in, const char *output, float *out,
+                           int64_t n, gen_run_state state, gen_error *err);
 
 /* The graph's outputs by place, for logs; the shape of one by name (rank -1: there is none). */
 int32_t gen_program_outputs(const gen_program *program);

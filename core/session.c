@@ -9,11 +9,11 @@ struct gen_session {
     gen_device *device;
     gen_params *params;
     gen_arena *arena;
-    gen_run_state state;   /* calls point here */
-    char *slab;            /* device memory */
-    void **consts;         /* [n_nodes]: device memory of constants, NULL elsewhere */
-    gen_view *values;      /* [n_nodes] */
-    gen_call *calls;       /* [n_steps] */
+    gen_run_state state; /* calls point here */
+    char *slab;          /* device memory */
+    void **consts;       /* [n_nodes]: device memory of constants, NULL elsewhere */
+    gen_view *values;    /* [n_nodes] */
+    gen_call *calls;     /* [n_steps] */
     gen_exec *exec;
     size_t bytes;
 };
@@ -21,10 +21,12 @@ struct gen_session {
 /* Is the node used by something that wants all its elements? A chain reads a constant that is one number everywhere as a single number. */
 static void mark_whole_uses(const gen_plan *plan, bool *whole)
 {
-    for (int32_t i = 0; i < plan->n_outputs; i++) whole[gen_node_view_base(gen_graph_node(plan->graph, plan->outputs[i]))->id] = true;
+    for (int32_t i = 0; i < plan->n_outputs; i++)
+        whole[gen_node_view_base(gen_graph_node(plan->graph, plan->outputs[i]))->id] = true;
     for (int32_t s = 0; s < plan->n_steps; s++) {
         const gen_plan_step *step = &plan->steps[s];
-        for (int32_t i = 0; i < step->n_in && step->op != GEN_OP_CHAIN; i++) whole[gen_node_view_base(gen_graph_node(plan->graph, step->in[i]))->id] = true;
+        for (int32_t i = 0; i < step->n_in && step->op != GEN_OP_CHAIN; i++)
+            whole[gen_node_view_base(gen_graph_node(plan->graph, step->in[i]))->id] = true;
         if (step->bias >= 0) whole[gen_node_view_base(gen_graph_node(plan->graph, step->bias))->id] = true;
         if (step->residual >= 0) whole[gen_node_view_base(gen_graph_node(plan->graph, step->residual))->id] = true;
     }
@@ -35,7 +37,8 @@ static gen_status upload_const(gen_session *s, const gen_node *node, bool whole,
     size_t count = gen_node_is_fill(node) && !whole ? 1 : (size_t)gen_shape_count(&node->shape);
     const gen_device_ops *ops = s->device->ops;
     void *memory = ops->alloc(s->device, count * s->device->element_bytes);
-    if (!memory) return gen_fail(err, GEN_NO_MEMORY, "no memory on %s for a constant of %zu numbers", s->device->name, count);
+    if (!memory)
+        return gen_fail(err, GEN_NO_MEMORY, "no memory on %s for a constant of %zu numbers", s->device->name, count);
     s->consts[node->id] = memory;
     s->bytes += count * s->device->element_bytes;
     if (!gen_node_is_fill(node)) return ops->upload(s->device, memory, node->attr.data, count, err);
@@ -74,7 +77,8 @@ static gen_status bind_value(gen_session *s, int32_t id, gen_error *err)
         int32_t p = gen_params_find(s->params, name);
         if (p < 0) return gen_fail(err, GEN_NOT_FOUND, "parameter %s is not stored", name);
         gen_param_info info = gen_params_get(s->params, p);
-        if (gen_shape_count(&info.shape) != gen_shape_count(&node->shape)) return gen_fail(err, GEN_BAD_SHAPE, "parameter %s is stored with another size", name);
+        if (gen_shape_count(&info.shape) != gen_shape_count(&node->shape))
+            return gen_fail(err, GEN_BAD_SHAPE, "parameter %s is stored with another size", name);
         view->data = info.data;
     }
     return GEN_OK;
@@ -84,13 +88,20 @@ static gen_status bind_value(gen_session *s, int32_t id, gen_error *err)
 static gen_view view_for(const gen_session *s, const gen_plan_step *step, int32_t id)
 {
     gen_view view = s->values[id];
-    if (step->op == GEN_OP_CHAIN && gen_node_is_fill(gen_node_view_base(gen_graph_node(s->plan->graph, id)))) view.shape = (gen_shape){ 0 };
+    if (step->op == GEN_OP_CHAIN && gen_node_is_fill(gen_node_view_base(gen_graph_node(s->plan->graph, id))))
+        view.shape = (gen_shape){ 0 };
     return view;
 }
 
 static gen_status make_call(gen_session *s, const gen_plan_step *step, gen_call *call, gen_error *err)
 {
-    *call = (gen_call){ .op = step->op, .n_in = step->n_in, .n_out = step->n_out, .attr = step->attr, .chain = step->chain, .state = &s->state, .name = step->name };
+    *call = (gen_call){ .op = step->op,
+                        .n_in = step->n_in,
+                        .n_out = step->n_out,
+                        .attr = step->attr,
+                        .chain = step->chain,
+                        .state = &s->state,
+                        .name = step->name };
     call->in = gen_arena_alloc(s->arena, (size_t)step->n_in * sizeof *call->in);
     call->out = gen_arena_alloc(s->arena, (size_t)step->n_out * sizeof *call->out);
     if (!call->in || !call->out) return gen_fail(err, GEN_NO_MEMORY, "no memory for a session");
@@ -111,7 +122,9 @@ static gen_status bind(gen_session *s, gen_error *err)
     s->calls = gen_arena_alloc(s->arena, (size_t)plan->n_steps * sizeof *s->calls);
     if (!s->consts || !s->values || !s->calls) return gen_fail(err, GEN_NO_MEMORY, "no memory for a session");
     s->slab = s->device->ops->alloc(s->device, slab_bytes);
-    if (!s->slab) return gen_fail(err, GEN_NO_MEMORY, "no memory on %s for %.1f MB of activations: use a smaller batch", s->device->name, 1e-6 * (double)slab_bytes);
+    if (!s->slab)
+        return gen_fail(err, GEN_NO_MEMORY, "no memory on %s for %.1f MB of activations: use a smaller batch",
+                        s->device->name, 1e-6 * (double)slab_bytes);
     s->bytes += slab_bytes;
     GEN_TRY(upload_consts(s, err));
     for (int32_t id = 0; id < plan->n_nodes; id++) GEN_TRY(bind_value(s, id, err));
@@ -119,7 +132,8 @@ static gen_status bind(gen_session *s, gen_error *err)
     return s->device->ops->compile(s->device, s->calls, plan->n_steps, &s->exec, err);
 }
 
-gen_status gen_session_new(const gen_plan *plan, gen_device *device, gen_params *params, gen_session **session, gen_error *err)
+gen_status gen_session_new(const gen_plan *plan, gen_device *device, gen_params *params, gen_session **session,
+                           gen_error *err)
 {
     gen_arena *arena = gen_arena_new();
     gen_session *s = arena ? gen_arena_alloc(arena, sizeof *s) : NULL;
@@ -151,7 +165,8 @@ gen_status gen_session_feed(gen_session *s, const char *input, const float *data
         const gen_node *node = gen_graph_node(s->plan->graph, id);
         if (node->op != GEN_OP_INPUT || strcmp(node->name, input)) continue;
         if (gen_shape_count(&node->shape) != count)
-            return gen_fail(err, GEN_BAD_SHAPE, "input %s takes %lld numbers, got %lld", input, (long long)gen_shape_count(&node->shape), (long long)count);
+            return gen_fail(err, GEN_BAD_SHAPE, "input %s takes %lld numbers, got %lld", input,
+                            (long long)gen_shape_count(&node->shape), (long long)count);
         if (!s->values[id].data) return GEN_OK;
         return s->device->ops->upload(s->device, s->values[id].data, data, (size_t)count, err);
     }
@@ -168,7 +183,8 @@ gen_status gen_session_fetch(gen_session *s, int32_t i, float *data, int64_t cou
 {
     const gen_view *view = &s->values[s->plan->outputs[i]];
     if (gen_shape_count(&view->shape) != count)
-        return gen_fail(err, GEN_BAD_SHAPE, "output %d has %lld numbers, asked for %lld", i, (long long)gen_shape_count(&view->shape), (long long)count);
+        return gen_fail(err, GEN_BAD_SHAPE, "output %d has %lld numbers, asked for %lld", i,
+                        (long long)gen_shape_count(&view->shape), (long long)count);
     return s->device->ops->download(s->device, data, view->data, (size_t)count, err);
 }
 
@@ -182,8 +198,9 @@ static gen_status check_result(gen_session *s, const gen_call *call, const gen_v
     gen_status status = s->device->ops->download(s->device, host, out->data, count, err);
     for (size_t i = 0; i < count && status == GEN_OK; i++)
         if (!isfinite(host[i]))
-            status = gen_fail(err, GEN_NOT_FINITE, "%s%s%s: element %zu of %zu is %f", gen_op_get(call->op)->name, call->name && *call->name ? " of layer " : "",
-                              call->name ? call->name : "", i, count, (double)host[i]);
+            status = gen_fail(err, GEN_NOT_FINITE, "%s%s%s: element %zu of %zu is %f", gen_op_get(call->op)->name,
+                              call->name && *call->name ? " of layer " : "", call->name ? call->name : "", i, count,
+                              (double)host[i]);
     gen_free(host);
     return status;
 }

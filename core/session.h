@@ -20,7 +20,8 @@ extern "C" {
 typedef struct gen_session gen_session;
 
 /* plan, device and params outlive the session; params must have all parameters of the plan. The device's compile says which op it lacks. */
-gen_status gen_session_new(const gen_plan *plan, gen_device *device, gen_params *params, gen_session **session, gen_error *err);
+gen_status gen_session_new(const gen_plan *plan, gen_device *device, gen_params *params, gen_session **session,
+                           gen_error *err);
 void gen_session_free(gen_session *session);
 
 /* Copies count numbers into the input of that name; an input that the plan does not need is ignored. Stays until fed again. */

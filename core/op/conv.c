@@ -14,7 +14,8 @@ gen_window gen_window_same(int32_t kernel, int32_t stride, int64_t h, int64_t w)
 {
     gen_window window = gen_window_of(kernel, stride, 0);
     int64_t size[2] = { h, w };
-    for (int axis = 0; axis < 2; axis++) { /* total = max((ceil(n/s) - 1) s + k - n, 0); the larger half goes below and right */
+    for (int axis = 0; axis < 2;
+         axis++) { /* total = max((ceil(n/s) - 1) s + k - n, 0); the larger half goes below and right */
         int64_t total = ((size[axis] + stride - 1) / stride - 1) * stride + kernel - size[axis];
         if (total < 0) total = 0;
         window.pad[axis] = (int32_t)(total / 2);
@@ -27,25 +28,29 @@ static gen_status check_window(const gen_window *window, gen_error *err)
 {
     for (int axis = 0; axis < 2; axis++)
         if (window->kernel[axis] < 1 || window->stride[axis] < 1 || window->dilation[axis] < 1)
-            return gen_fail(err, GEN_BAD_SHAPE, "kernel %d, stride %d and dilation %d must all be at least 1", window->kernel[axis],
-                            window->stride[axis], window->dilation[axis]);
+            return gen_fail(err, GEN_BAD_SHAPE, "kernel %d, stride %d and dilation %d must all be at least 1",
+                            window->kernel[axis], window->stride[axis], window->dilation[axis]);
     if (window->groups < 1) return gen_fail(err, GEN_BAD_SHAPE, "%d groups, expected at least 1", window->groups);
     return GEN_OK;
 }
 
 /* x[N,H,W,C], w[R,S,C/groups,K] fit together, and y is [N,P,Q,K] */
-static gen_status check_conv(const gen_shape *x, const gen_shape *w, const gen_window *window, gen_shape *y, gen_error *err)
+static gen_status check_conv(const gen_shape *x, const gen_shape *w, const gen_window *window, gen_shape *y,
+                             gen_error *err)
 {
     GEN_TRY(check_window(window, err));
     int64_t c = x->dim[3], k = w->dim[3];
     if (w->dim[2] * window->groups != c)
-        return gen_fail(err, GEN_BAD_SHAPE, "w has %lld input channels, x has %lld%s", (long long)w->dim[2] * window->groups, (long long)c,
+        return gen_fail(err, GEN_BAD_SHAPE, "w has %lld input channels, x has %lld%s",
+                        (long long)w->dim[2] * window->groups, (long long)c,
                         window->groups > 1 ? " (groups counted)" : "");
-    if (k % window->groups) return gen_fail(err, GEN_BAD_SHAPE, "%lld output channels do not divide into %d groups", (long long)k, window->groups);
+    if (k % window->groups)
+        return gen_fail(err, GEN_BAD_SHAPE, "%lld output channels do not divide into %d groups", (long long)k,
+                        window->groups);
     int64_t p = gen_window_out(window, 0, x->dim[1]), q = gen_window_out(window, 1, x->dim[2]);
     if (p < 1 || q < 1)
-        return gen_fail(err, GEN_BAD_SHAPE, "a window of %dx%d does not fit into %lldx%lld pixels", window->kernel[0], window->kernel[1],
-                        (long long)x->dim[1], (long long)x->dim[2]);
+        return gen_fail(err, GEN_BAD_SHAPE, "a window of %dx%d does not fit into %lldx%lld pixels", window->kernel[0],
+                        window->kernel[1], (long long)x->dim[1], (long long)x->dim[2]);
     *y = GEN_SHAPE(x->dim[0], p, q, k);
     return GEN_OK;
 }
@@ -63,13 +68,17 @@ gen_status infer_conv2d_t(const gen_node *y, gen_shape *out, gen_error *err)
     GEN_TRY(op_need_rank(y, 1, 4, "w", err));
     const gen_shape *small = &y->in[0]->shape, *w = &y->in[1]->shape;
     const gen_window *window = &y->attr.window;
-    gen_shape x = GEN_SHAPE(small->dim[0], y->attr.shape.dim[1], y->attr.shape.dim[2], w->dim[2] * window->groups), back;
+    gen_shape x = GEN_SHAPE(small->dim[0], y->attr.shape.dim[1], y->attr.shape.dim[2], w->dim[2] * window->groups),
+              back;
     GEN_TRY(check_conv(&x, w, window, &back, err));
     if (small->dim[3] != w->dim[3])
-        return gen_fail(err, GEN_BAD_SHAPE, "w has %lld input channels, x has %lld (of a transposed convolution)", (long long)w->dim[3], (long long)small->dim[3]);
+        return gen_fail(err, GEN_BAD_SHAPE, "w has %lld input channels, x has %lld (of a transposed convolution)",
+                        (long long)w->dim[3], (long long)small->dim[3]);
     if (!gen_shape_equal(&back, small))
-        return gen_fail(err, GEN_BAD_SHAPE, "%lldx%lld pixels cannot become %lldx%lld: that size would come from %lldx%lld", (long long)small->dim[1],
-                        (long long)small->dim[2], (long long)x.dim[1], (long long)x.dim[2], (long long)back.dim[1], (long long)back.dim[2]);
+        return gen_fail(err, GEN_BAD_SHAPE,
+                        "%lldx%lld pixels cannot become %lldx%lld: that size would come from %lldx%lld",
+                        (long long)small->dim[1], (long long)small->dim[2], (long long)x.dim[1], (long long)x.dim[2],
+                        (long long)back.dim[1], (long long)back.dim[2]);
     *out = x;
     return GEN_OK;
 }

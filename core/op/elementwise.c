@@ -11,9 +11,12 @@ gen_status infer_fixed(const gen_node *y, gen_shape *out, gen_error *err)
 {
     const gen_shape *shape = &y->attr.shape;
     int64_t count = 1;
-    if (shape->rank < 0 || shape->rank > GEN_MAX_RANK) return gen_fail(err, GEN_BAD_SHAPE, "rank %d is not 0 to %d", shape->rank, GEN_MAX_RANK);
+    if (shape->rank < 0 || shape->rank > GEN_MAX_RANK)
+        return gen_fail(err, GEN_BAD_SHAPE, "rank %d is not 0 to %d", shape->rank, GEN_MAX_RANK);
     for (int32_t i = 0; i < shape->rank; i++) {
-        if (shape->dim[i] < 1) return gen_fail(err, GEN_BAD_SHAPE, "axis %d has size %lld, which is less than 1", i, (long long)shape->dim[i]);
+        if (shape->dim[i] < 1)
+            return gen_fail(err, GEN_BAD_SHAPE, "axis %d has size %lld, which is less than 1", i,
+                            (long long)shape->dim[i]);
         if (count > (INT64_C(1) << 40) / shape->dim[i]) return gen_fail(err, GEN_BAD_SHAPE, "more than 2^40 elements");
         count *= shape->dim[i];
     }
@@ -31,7 +34,8 @@ gen_status infer_same(const gen_node *y, gen_shape *out, gen_error *err)
 gen_status infer_assign(const gen_node *y, gen_shape *out, gen_error *err)
 {
     if (y->in[0]->op != GEN_OP_PARAM) return gen_fail(err, GEN_BAD_SHAPE, "only a parameter can be assigned to");
-    if (!gen_shape_equal(&y->in[0]->shape, &y->in[1]->shape)) return gen_fail(err, GEN_BAD_SHAPE, "%s gets a value of another shape", y->in[0]->name);
+    if (!gen_shape_equal(&y->in[0]->shape, &y->in[1]->shape))
+        return gen_fail(err, GEN_BAD_SHAPE, "%s gets a value of another shape", y->in[0]->name);
     *out = y->in[0]->shape;
     return GEN_OK;
 }
@@ -54,7 +58,8 @@ gen_status infer_broadcast(const gen_node *y, gen_shape *out, gen_error *err)
     gen_shape shape = y->in[0]->shape;
     for (int32_t i = 1; i < y->n_in; i++)
         if (!op_broadcast_shapes(&shape, &y->in[i]->shape, &shape))
-            return gen_fail(err, GEN_BAD_SHAPE, "shapes do not broadcast: sizes must be equal or 1, counted from the last axis");
+            return gen_fail(err, GEN_BAD_SHAPE,
+                            "shapes do not broadcast: sizes must be equal or 1, counted from the last axis");
     *out = shape;
     return GEN_OK;
 }
@@ -209,23 +214,85 @@ gen_node *gen_stop(gen_graph *g, gen_node *x)
 #define GRAD(name) void grad_##name(gen_graph *g, gen_node *y, gen_node *dy, gen_node *dx[], const bool want[])
 #define UNUSED (void)g, (void)y, (void)dy, (void)dx, (void)want
 
-GRAD(none) { UNUSED; }
-GRAD(zero) { UNUSED; }
+GRAD(none)
+{
+    UNUSED;
+}
+GRAD(zero)
+{
+    UNUSED;
+}
 
-GRAD(affine)   { UNUSED; dx[0] = gen_scale(g, dy, y->attr.a); }
-GRAD(abs)      { UNUSED; dx[0] = gen_mul(g, dy, gen_sign(g, y->in[0])); }
-GRAD(square)   { UNUSED; dx[0] = gen_mul(g, dy, gen_scale(g, y->in[0], 2)); }
-GRAD(sqrt)     { UNUSED; dx[0] = gen_div(g, gen_scale(g, dy, 0.5), y); }
-GRAD(rsqrt)    { UNUSED; dx[0] = gen_mul(g, gen_scale(g, dy, -0.5), gen_mul(g, y, gen_square(g, y))); }
-GRAD(exp)      { UNUSED; dx[0] = gen_mul(g, dy, y); }
-GRAD(log)      { UNUSED; dx[0] = gen_div(g, dy, y->in[0]); }
-GRAD(sin)      { UNUSED; dx[0] = gen_mul(g, dy, gen_cos(g, y->in[0])); }
-GRAD(cos)      { UNUSED; dx[0] = gen_mul(g, gen_neg(g, dy), gen_sin(g, y->in[0])); }
-GRAD(tanh)     { UNUSED; dx[0] = gen_mul(g, dy, gen_affine(g, gen_square(g, y), -1, 1)); }
-GRAD(sigmoid)  { UNUSED; dx[0] = gen_mul(g, dy, gen_mul(g, y, gen_affine(g, y, -1, 1))); }
-GRAD(softplus) { UNUSED; dx[0] = gen_mul(g, dy, gen_sigmoid(g, y->in[0])); }
-GRAD(relu)     { UNUSED; dx[0] = gen_mul(g, dy, gen_step(g, y)); }
-GRAD(leaky)    { UNUSED; dx[0] = gen_mul(g, dy, gen_affine(g, gen_step(g, y), 1 - y->attr.a, y->attr.a)); }
+GRAD(affine)
+{
+    UNUSED;
+    dx[0] = gen_scale(g, dy, y->attr.a);
+}
+GRAD(abs)
+{
+    UNUSED;
+    dx[0] = gen_mul(g, dy, gen_sign(g, y->in[0]));
+}
+GRAD(square)
+{
+    UNUSED;
+    dx[0] = gen_mul(g, dy, gen_scale(g, y->in[0], 2));
+}
+GRAD(sqrt)
+{
+    UNUSED;
+    dx[0] = gen_div(g, gen_scale(g, dy, 0.5), y);
+}
+GRAD(rsqrt)
+{
+    UNUSED;
+    dx[0] = gen_mul(g, gen_scale(g, dy, -0.5), gen_mul(g, y, gen_square(g, y)));
+}
+GRAD(exp)
+{
+    UNUSED;
+    dx[0] = gen_mul(g, dy, y);
+}
+GRAD(log)
+{
+    UNUSED;
+    dx[0] = gen_div(g, dy, y->in[0]);
+}
+GRAD(sin)
+{
+    UNUSED;
+    dx[0] = gen_mul(g, dy, gen_cos(g, y->in[0]));
+}
+GRAD(cos)
+{
+    UNUSED;
+    dx[0] = gen_mul(g, gen_neg(g, dy), gen_sin(g, y->in[0]));
+}
+GRAD(tanh)
+{
+    UNUSED;
+    dx[0] = gen_mul(g, dy, gen_affine(g, gen_square(g, y), -1, 1));
+}
+GRAD(sigmoid)
+{
+    UNUSED;
+    dx[0] = gen_mul(g, dy, gen_mul(g, y, gen_affine(g, y, -1, 1)));
+}
+GRAD(softplus)
+{
+    UNUSED;
+    dx[0] = gen_mul(g, dy, gen_sigmoid(g, y->in[0]));
+}
+GRAD(relu)
+{
+    UNUSED;
+    dx[0] = gen_mul(g, dy, gen_step(g, y));
+}
+GRAD(leaky)
+{
+    UNUSED;
+    dx[0] = gen_mul(g, dy, gen_affine(g, gen_step(g, y), 1 - y->attr.a, y->attr.a));
+}
 
 GRAD(erf)
 {
@@ -237,7 +304,8 @@ GRAD(clamp)
 {
     UNUSED; /* 1 strictly inside, 0 outside and on the borders */
     gen_node *x = y->in[0];
-    gen_node *inside = gen_mul(g, gen_step(g, gen_affine(g, x, 1, -y->attr.a)), gen_step(g, gen_affine(g, x, -1, y->attr.b)));
+    gen_node *inside =
+        gen_mul(g, gen_step(g, gen_affine(g, x, 1, -y->attr.a)), gen_step(g, gen_affine(g, x, -1, y->attr.b)));
     dx[0] = gen_mul(g, dy, inside);
 }
 
@@ -288,8 +356,14 @@ static void grad_pick(gen_graph *g, gen_node *y, gen_node *dy, gen_node *dx[], c
     if (want[1]) dx[1] = sum_to_input(g, gen_mul(g, dy, gen_affine(g, a_wins, -1, 1)), y->in[1]);
 }
 
-GRAD(min) { grad_pick(g, y, dy, dx, want, gen_less(g, y->in[0], y->in[1])); }
-GRAD(max) { grad_pick(g, y, dy, dx, want, gen_less(g, y->in[1], y->in[0])); }
+GRAD(min)
+{
+    grad_pick(g, y, dy, dx, want, gen_less(g, y->in[0], y->in[1]));
+}
+GRAD(max)
+{
+    grad_pick(g, y, dy, dx, want, gen_less(g, y->in[1], y->in[0]));
+}
 
 GRAD(select)
 {

@@ -4,10 +4,14 @@
 gen_status infer_matmul(const gen_node *y, gen_shape *out, gen_error *err)
 {
     const gen_shape *a = &y->in[0]->shape, *b = &y->in[1]->shape;
-    if (a->rank < 2 || a->rank != b->rank) return gen_fail(err, GEN_BAD_SHAPE, "factors have %d and %d axes, expected the same number, at least 2", a->rank, b->rank);
+    if (a->rank < 2 || a->rank != b->rank)
+        return gen_fail(err, GEN_BAD_SHAPE, "factors have %d and %d axes, expected the same number, at least 2",
+                        a->rank, b->rank);
     int32_t r = a->rank;
     for (int32_t i = 0; i < r - 2; i++)
-        if (a->dim[i] != b->dim[i]) return gen_fail(err, GEN_BAD_SHAPE, "axis %d of the batch is %lld and %lld", i, (long long)a->dim[i], (long long)b->dim[i]);
+        if (a->dim[i] != b->dim[i])
+            return gen_fail(err, GEN_BAD_SHAPE, "axis %d of the batch is %lld and %lld", i, (long long)a->dim[i],
+                            (long long)b->dim[i]);
     int64_t m = a->dim[r - 2 + y->attr.trans_a], ka = a->dim[r - 1 - y->attr.trans_a];
     int64_t kb = b->dim[r - 2 + y->attr.trans_b], n = b->dim[r - 1 - y->attr.trans_b];
     if (ka != kb) return gen_fail(err, GEN_BAD_SHAPE, "inner sizes are %lld and %lld", (long long)ka, (long long)kb);
@@ -19,7 +23,8 @@ gen_status infer_matmul(const gen_node *y, gen_shape *out, gen_error *err)
 
 static gen_node *product(gen_graph *g, gen_node *a, gen_node *b, bool trans_a, bool trans_b)
 {
-    return gen_node_new(g, GEN_OP_MATMUL, 2, (gen_node *[]){ a, b }, &(gen_attr){ .trans_a = trans_a, .trans_b = trans_b });
+    return gen_node_new(g, GEN_OP_MATMUL, 2, (gen_node *[]){ a, b },
+                        &(gen_attr){ .trans_a = trans_a, .trans_b = trans_b });
 }
 
 gen_node *gen_matmul(gen_graph *g, gen_node *a, gen_node *b, bool trans_a, bool trans_b)

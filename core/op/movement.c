@@ -11,7 +11,8 @@ gen_status infer_reshape(const gen_node *y, gen_shape *out, gen_error *err)
     int64_t have = gen_shape_count(&y->in[0]->shape), want = gen_shape_count(out);
     char text[64];
     if (have != want)
-        return gen_fail(err, GEN_BAD_SHAPE, "%lld numbers do not fill %s", (long long)have, gen_shape_text(out, text, sizeof text));
+        return gen_fail(err, GEN_BAD_SHAPE, "%lld numbers do not fill %s", (long long)have,
+                        gen_shape_text(out, text, sizeof text));
     return GEN_OK;
 }
 
@@ -26,7 +27,8 @@ gen_node *gen_reshape(gen_graph *g, gen_node *x, gen_shape shape)
     if (open >= 0) shape.dim[open] = known > 0 ? gen_shape_count(&x->shape) / known : 1;
     if (gen_shape_equal(&x->shape, &shape)) return x;
     if (x->op == GEN_OP_RESHAPE) return gen_reshape(g, x->in[0], shape);
-    if (x->op == GEN_OP_CONST && !x->attr.data && gen_shape_count(&shape) == gen_shape_count(&x->shape)) return gen_fill(g, shape, x->attr.a);
+    if (x->op == GEN_OP_CONST && !x->attr.data && gen_shape_count(&shape) == gen_shape_count(&x->shape))
+        return gen_fill(g, shape, x->attr.a);
     return gen_node_new(g, GEN_OP_RESHAPE, 1, &x, &(gen_attr){ .shape = shape });
 }
 
@@ -42,7 +44,8 @@ gen_status infer_transpose(const gen_node *y, gen_shape *out, gen_error *err)
     *out = *x;
     for (int32_t i = 0; i < x->rank; i++) {
         int32_t from = y->attr.perm[i];
-        if (from < 0 || from >= x->rank || (seen & GEN_AXIS(from))) return gen_fail(err, GEN_BAD_SHAPE, "perm is not a permutation of the axes");
+        if (from < 0 || from >= x->rank || (seen & GEN_AXIS(from)))
+            return gen_fail(err, GEN_BAD_SHAPE, "perm is not a permutation of the axes");
         seen |= GEN_AXIS(from);
         out->dim[i] = x->dim[from];
     }
@@ -91,8 +94,9 @@ static gen_status check_slice(const gen_attr *attr, const gen_shape *big, const 
     for (int32_t i = 0; i < big->rank; i++) {
         int64_t first = attr->start[i], last = first + (small->dim[i] - 1) * attr->step[i];
         if (small->dim[i] < 1 || first < 0 || last < 0 || first >= big->dim[i] || last >= big->dim[i] || !attr->step[i])
-            return gen_fail(err, GEN_BAD_SHAPE, "on axis %d, %lld places from %lld by %lld leave 0..%lld", i, (long long)small->dim[i],
-                            (long long)first, (long long)attr->step[i], (long long)big->dim[i] - 1);
+            return gen_fail(err, GEN_BAD_SHAPE, "on axis %d, %lld places from %lld by %lld leave 0..%lld", i,
+                            (long long)small->dim[i], (long long)first, (long long)attr->step[i],
+                            (long long)big->dim[i] - 1);
     }
     return GEN_OK;
 }
@@ -110,7 +114,8 @@ gen_status infer_slice_t(const gen_node *y, gen_shape *out, gen_error *err)
     return check_slice(&y->attr, out, &y->in[0]->shape, err);
 }
 
-static gen_node *slice_node(gen_graph *g, gen_op op, gen_node *x, const int64_t *start, const int64_t *step, gen_shape shape)
+static gen_node *slice_node(gen_graph *g, gen_op op, gen_node *x, const int64_t *start, const int64_t *step,
+                            gen_shape shape)
 {
     gen_attr attr = { .shape = shape };
     memcpy(attr.start, start, sizeof attr.start);
@@ -179,8 +184,10 @@ gen_status infer_pad(const gen_node *y, gen_shape *out, gen_error *err)
     for (int axis = 0; axis < 2; axis++) {
         int64_t n = x->dim[1 + axis], most = y->attr.mode == GEN_PAD_REFLECT ? n - 1 : INT32_MAX;
         if (pad[axis] < 0 || pad[axis + 2] < 0 || pad[axis] > most || pad[axis + 2] > most)
-            return gen_fail(err, GEN_BAD_SHAPE, "padding of %d and %d pixels, expected 0 to %lld (reflection needs a pixel more than it adds)", pad[axis],
-                            pad[axis + 2], (long long)most);
+            return gen_fail(
+                err, GEN_BAD_SHAPE,
+                "padding of %d and %d pixels, expected 0 to %lld (reflection needs a pixel more than it adds)",
+                pad[axis], pad[axis + 2], (long long)most);
         out->dim[1 + axis] = n + pad[axis] + pad[axis + 2];
     }
     return GEN_OK;
@@ -201,10 +208,12 @@ static gen_node *pad_node(gen_graph *g, gen_op op, gen_node *x, const gen_attr *
     return gen_node_new(g, op, 1, &x, &(gen_attr){ .mode = like->mode, .window = like->window });
 }
 
-gen_node *gen_pad(gen_graph *g, gen_node *x, gen_pad_mode mode, int32_t top, int32_t left, int32_t bottom, int32_t right)
+gen_node *gen_pad(gen_graph *g, gen_node *x, gen_pad_mode mode, int32_t top, int32_t left, int32_t bottom,
+                  int32_t right)
 {
     if (!top && !left && !bottom && !right) return x;
-    return pad_node(g, GEN_OP_PAD, x, &(gen_attr){ .mode = (int32_t)mode, .window = { .pad = { top, left, bottom, right } } });
+    return pad_node(g, GEN_OP_PAD, x,
+                    &(gen_attr){ .mode = (int32_t)mode, .window = { .pad = { top, left, bottom, right } } });
 }
 
 void grad_pad(gen_graph *g, gen_node *y, gen_node *dy, gen_node *dx[], const bool want[])
@@ -223,12 +232,14 @@ gen_status infer_concat(const gen_node *y, gen_shape *out, gen_error *err)
 {
     int32_t axis = y->attr.axis;
     *out = y->in[0]->shape;
-    if (axis < 0 || axis >= out->rank) return gen_fail(err, GEN_BAD_SHAPE, "axis %d is not 0 to %d", axis, out->rank - 1);
+    if (axis < 0 || axis >= out->rank)
+        return gen_fail(err, GEN_BAD_SHAPE, "axis %d is not 0 to %d", axis, out->rank - 1);
     for (int32_t i = 1; i < y->n_in; i++) {
         gen_shape next = y->in[i]->shape;
         int64_t size = next.rank > axis ? next.dim[axis] : 0;
         if (next.rank > axis) next.dim[axis] = out->dim[axis];
-        if (!gen_shape_equal(&next, out)) return gen_fail(err, GEN_BAD_SHAPE, "input %d differs from input 0 on another axis than %d", i, axis);
+        if (!gen_shape_equal(&next, out))
+            return gen_fail(err, GEN_BAD_SHAPE, "input %d differs from input 0 on another axis than %d", i, axis);
         out->dim[axis] += size;
     }
     return GEN_OK;
@@ -255,7 +266,8 @@ gen_status infer_gather(const gen_node *y, gen_shape *out, gen_error *err)
 {
     GEN_TRY(op_need_rank(y, 0, 2, "the table", err));
     *out = y->in[1]->shape;
-    if (out->rank >= GEN_MAX_RANK) return gen_fail(err, GEN_BAD_SHAPE, "index has %d axes, expected at most %d", out->rank, GEN_MAX_RANK - 1);
+    if (out->rank >= GEN_MAX_RANK)
+        return gen_fail(err, GEN_BAD_SHAPE, "index has %d axes, expected at most %d", out->rank, GEN_MAX_RANK - 1);
     out->dim[out->rank++] = y->in[0]->shape.dim[1];
     return GEN_OK;
 }
@@ -289,7 +301,8 @@ void grad_scatter_add(gen_graph *g, gen_node *y, gen_node *dy, gen_node *dx[], c
 gen_status infer_one_hot(const gen_node *y, gen_shape *out, gen_error *err)
 {
     *out = y->in[0]->shape;
-    if (out->rank >= GEN_MAX_RANK || y->attr.shape.dim[0] < 1) return gen_fail(err, GEN_BAD_SHAPE, "needs at least one class and a free axis");
+    if (out->rank >= GEN_MAX_RANK || y->attr.shape.dim[0] < 1)
+        return gen_fail(err, GEN_BAD_SHAPE, "needs at least one class and a free axis");
     out->dim[out->rank++] = y->attr.shape.dim[0];
     return GEN_OK;
 }

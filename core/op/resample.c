@@ -8,15 +8,16 @@ static gen_status pooled_shape(const gen_shape *x, const gen_window *window, gen
     if (x->rank != 4) return gen_fail(err, GEN_BAD_SHAPE, "x has %d axes, expected 4: [N,H,W,C]", x->rank);
     int64_t p = gen_window_out(window, 0, x->dim[1]), q = gen_window_out(window, 1, x->dim[2]);
     if (p < 1 || q < 1)
-        return gen_fail(err, GEN_BAD_SHAPE, "a window of %dx%d does not fit into %lldx%lld pixels", window->kernel[0], window->kernel[1],
-                        (long long)x->dim[1], (long long)x->dim[2]);
+        return gen_fail(err, GEN_BAD_SHAPE, "a window of %dx%d does not fit into %lldx%lld pixels", window->kernel[0],
+                        window->kernel[1], (long long)x->dim[1], (long long)x->dim[2]);
     *out = GEN_SHAPE(x->dim[0], p, q, x->dim[3]);
     return GEN_OK;
 }
 
 gen_status infer_pool(const gen_node *y, gen_shape *out, gen_error *err)
 {
-    if (y->n_in == 2 && !gen_shape_equal(&y->in[0]->shape, &y->in[1]->shape)) return gen_fail(err, GEN_BAD_SHAPE, "v must have the shape of x");
+    if (y->n_in == 2 && !gen_shape_equal(&y->in[0]->shape, &y->in[1]->shape))
+        return gen_fail(err, GEN_BAD_SHAPE, "v must have the shape of x");
     return pooled_shape(&y->in[0]->shape, &y->attr.window, out, err);
 }
 
@@ -27,8 +28,8 @@ gen_status infer_pool_t(const gen_node *y, gen_shape *out, gen_error *err)
     gen_shape x = GEN_SHAPE(small->dim[0], y->attr.shape.dim[1], y->attr.shape.dim[2], small->dim[3]), back;
     GEN_TRY(pooled_shape(&x, &y->attr.window, &back, err));
     if (!gen_shape_equal(&back, small))
-        return gen_fail(err, GEN_BAD_SHAPE, "%lldx%lld pixels cannot become %lldx%lld", (long long)small->dim[1], (long long)small->dim[2],
-                        (long long)x.dim[1], (long long)x.dim[2]);
+        return gen_fail(err, GEN_BAD_SHAPE, "%lldx%lld pixels cannot become %lldx%lld", (long long)small->dim[1],
+                        (long long)small->dim[2], (long long)x.dim[1], (long long)x.dim[2]);
     *out = x;
     return GEN_OK;
 }
@@ -37,7 +38,8 @@ gen_status infer_max_pick_t(const gen_node *y, gen_shape *out, gen_error *err)
 {
     gen_shape pooled;
     GEN_TRY(pooled_shape(&y->in[0]->shape, &y->attr.window, &pooled, err));
-    if (!gen_shape_equal(&pooled, &y->in[1]->shape)) return gen_fail(err, GEN_BAD_SHAPE, "dy is not what pooling makes of x");
+    if (!gen_shape_equal(&pooled, &y->in[1]->shape))
+        return gen_fail(err, GEN_BAD_SHAPE, "dy is not what pooling makes of x");
     *out = y->in[0]->shape;
     return GEN_OK;
 }
@@ -46,7 +48,8 @@ gen_status infer_resize(const gen_node *y, gen_shape *out, gen_error *err)
 {
     GEN_TRY(op_need_rank(y, 0, 4, "x", err));
     const gen_shape *x = &y->in[0]->shape;
-    if (y->attr.shape.dim[1] < 1 || y->attr.shape.dim[2] < 1) return gen_fail(err, GEN_BAD_SHAPE, "the new size is less than one pixel");
+    if (y->attr.shape.dim[1] < 1 || y->attr.shape.dim[2] < 1)
+        return gen_fail(err, GEN_BAD_SHAPE, "the new size is less than one pixel");
     *out = GEN_SHAPE(x->dim[0], y->attr.shape.dim[1], y->attr.shape.dim[2], x->dim[3]);
     return GEN_OK;
 }
@@ -58,7 +61,8 @@ gen_node *gen_sum_pool(gen_graph *g, gen_node *x, gen_window window)
 
 gen_node *gen_sum_pool_t(gen_graph *g, gen_node *x, gen_window window, int64_t out_h, int64_t out_w)
 {
-    return gen_node_new(g, GEN_OP_SUM_POOL_T, 1, &x, &(gen_attr){ .window = window, .shape = GEN_SHAPE(1, out_h, out_w, 1) });
+    return gen_node_new(g, GEN_OP_SUM_POOL_T, 1, &x,
+                        &(gen_attr){ .window = window, .shape = GEN_SHAPE(1, out_h, out_w, 1) });
 }
 
 gen_node *gen_upsample(gen_graph *g, gen_node *x, int32_t scale)
