@@ -2,14 +2,17 @@
 
 typedef struct layer {
     const char *name;
-    int n, h, w, c, k;               /* x[n,h,w,c], K of the convolution */
+    int n, h, w, c, k; /* x[n,h,w,c], K of the convolution */
     gen_window win;
     gen_op act;
-    bool transposed;                 /* the layer's forward pass is conv2d_t: out_pad makes it even */
+    bool transposed; /* the layer's forward pass is conv2d_t: out_pad makes it even */
     int out_pad;
 } layer;
 
-#define WIN(side, stride, pad) { { side, side }, { stride, stride }, { pad, pad, pad, pad }, { 1, 1 }, 1 }
+#define WIN(side, stride, pad)                                                                                         \
+    {                                                                                                                  \
+        { side, side }, { stride, stride }, { pad, pad, pad, pad }, { 1, 1 }, 1                                        \
+    }
 static const layer layers[] = {
     { "vae1", 32, 28, 28, 1, 32, WIN(3, 1, 1), GEN_OP_LEAKY, false, 0 },
     { "vae2", 32, 28, 28, 32, 64, WIN(3, 2, 1), GEN_OP_LEAKY, false, 0 },
@@ -62,7 +65,8 @@ static double act_of(gen_op act, double v)
 }
 
 /* All three products by one loop nest: which = 0: y += x w, 1: x += y w, 2: w += x y. */
-static void conv_loops(const layer *l, int64_t P, int64_t Q, int which, const float *x, const float *w, const float *y, double *out)
+static void conv_loops(const layer *l, int64_t P, int64_t Q, int which, const float *x, const float *w, const float *y,
+                       double *out)
 {
     int R = l->win.kernel[0], S = l->win.kernel[1], g = l->win.groups, cg = l->c / g, kg = l->k / g;
     for (int n = 0; n < l->n; n++)
@@ -70,9 +74,11 @@ static void conv_loops(const layer *l, int64_t P, int64_t Q, int which, const fl
             for (int64_t q = 0; q < Q; q++)
                 for (int r = 0; r < R; r++)
                     for (int s = 0; s < S; s++) {
-                        int64_t h = p * l->win.stride[0] + r * l->win.dilation[0] - l->win.pad[0], v = q * l->win.stride[1] + s * l->win.dilation[1] - l->win.pad[1];
+                        int64_t h = p * l->win.stride[0] + r * l->win.dilation[0] - l->win.pad[0],
+                                v = q * l->win.stride[1] + s * l->win.dilation[1] - l->win.pad[1];
                         if (h < 0 || v < 0 || h >= l->h || v >= l->w) continue;
-                        int64_t xi = ((n * l->h + h) * l->w + v) * l->c, yi = ((n * P + p) * Q + q) * l->k, wi = (int64_t)(r * S + s) * cg * l->k;
+                        int64_t xi = ((n * l->h + h) * l->w + v) * l->c, yi = ((n * P + p) * Q + q) * l->k,
+                                wi = (int64_t)(r * S + s) * cg * l->k;
                         for (int c = 0; c < l->c; c++)
                             for (int k = c / cg * kg; k < (c / cg + 1) * kg; k++) {
                                 int64_t wj = wi + (int64_t)(c % cg) * l->k + k;
@@ -86,8 +92,10 @@ static void conv_loops(const layer *l, int64_t P, int64_t Q, int which, const fl
 static void bench_layer(const layer *l, double *total)
 {
     int64_t P = window_out(&l->win, 0, l->h), Q = window_out(&l->win, 1, l->w);
-    gen_shape sx = GEN_SHAPE(l->n, l->h, l->w, l->c), sy = GEN_SHAPE(l->n, P, Q, l->k), sw = GEN_SHAPE(l->win.kernel[0], l->win.kernel[1], l->c / l->win.groups, l->k);
-    double flops = 2. * l->n * (double)P * (double)Q * l->win.kernel[0] * l->win.kernel[1] * l->c / l->win.groups * l->k;
+    gen_shape sx = GEN_SHAPE(l->n, l->h, l->w, l->c), sy = GEN_SHAPE(l->n, P, Q, l->k),
+              sw = GEN_SHAPE(l->win.kernel[0], l->win.kernel[1], l->c / l->win.groups, l->k);
+    double flops =
+        2. * l->n * (double)P * (double)Q * l->win.kernel[0] * l->win.kernel[1] * l->c / l->win.groups * l->k;
     gen_view x = random_view(sx), y = random_view(sy), w = random_view(sw);
     gen_attr attr = { .window = l->win, .shape = sx };
     for (int which = 0; which < 3; which++) {
@@ -127,7 +135,9 @@ static void bench_conv(void)
 {
     double total[3] = { 0 };
     for (size_t i = 0; i < sizeof layers / sizeof *layers; i++) {
-        if (i == 8) printf("vae in all: conv %.3f conv_t %.3f conv_w %.3f ms\n", total[0] * 1e3, total[1] * 1e3, total[2] * 1e3);
+        if (i == 8)
+            printf("vae in all: conv %.3f conv_t %.3f conv_w %.3f ms\n", total[0] * 1e3, total[1] * 1e3,
+                   total[2] * 1e3);
         bench_layer(&layers[i], total);
     }
 }

@@ -22,7 +22,10 @@
 #include "kernels/cpu/vec_list.h"
 #undef CPU_VEC
 
-static const struct { gen_op op; const cpu_kernel *kernel; } kernels[] = {
+static const struct {
+    gen_op op;
+    const cpu_kernel *kernel;
+} kernels[] = {
 #define CPU_VEC(id, symbol) { GEN_OP_##id, &JOIN(symbol, BENCH_ISA) },
 #include "kernels/cpu/vec_list.h"
 #undef CPU_VEC
@@ -136,11 +139,18 @@ static float *random_floats(int64_t n)
     return p;
 }
 
-static gen_view view(float *data, gen_shape shape) { return (gen_view){ data, shape }; }
-static gen_view random_view(gen_shape shape) { return view(random_floats(gen_shape_count(&shape)), shape); }
+static gen_view view(float *data, gen_shape shape)
+{
+    return (gen_view){ data, shape };
+}
+static gen_view random_view(gen_shape shape)
+{
+    return view(random_floats(gen_shape_count(&shape)), shape);
+}
 
 /* Runs every kernel of the call's op that fits; the result's distance from want[n] relative to its size; prints time and rates. */
-static double run_case(const char *name, const gen_call *c, const double *want, double flops, double bytes, double tolerance)
+static double run_case(const char *name, const gen_call *c, const double *want, double flops, double bytes,
+                       double tolerance)
 {
     double best_of_all = 1e9;
     for (size_t i = 0; i < sizeof kernels / sizeof *kernels; i++) {
@@ -184,7 +194,8 @@ static double run_case(const char *name, const gen_call *c, const double *want, 
         double error = sqrt(worst / (size > 0 ? size : 1));
         bool bad = !(error <= tolerance) || !same;
         failures += bad;
-        printf("%s%-60s %9.4f ms %7.1f GF/s %6.1f GB/s  error %.1e (%.0e each)%s\n", bad ? "BAD " : "", text, best * 1e3, flops / best * 1e-9, bytes / best * 1e-9, error, relative,
+        printf("%s%-60s %9.4f ms %7.1f GF/s %6.1f GB/s  error %.1e (%.0e each)%s\n", bad ? "BAD " : "", text,
+               best * 1e3, flops / best * 1e-9, bytes / best * 1e-9, error, relative,
                same ? "" : "  DIFFERS BETWEEN RUNS");
         if (best < best_of_all) best_of_all = best;
         free(copy);
@@ -197,7 +208,8 @@ static double run_case(const char *name, const gen_call *c, const double *want, 
 static double run_against_ref(const char *name, const gen_call *c, double flops, double tolerance)
 {
     static const cpu_kernel *const refs[] = {
-#define OP(id, op_name, n_in, infer, grad, flags, dtype, computes) [GEN_OP_##id] = (flags) & (OP_SOURCE | OP_VIEW) ? NULL : &cpu_ref_##op_name,
+#define OP(id, op_name, n_in, infer, grad, flags, dtype, computes)                                                     \
+    [GEN_OP_##id] = (flags) & (OP_SOURCE | OP_VIEW) ? NULL : &cpu_ref_##op_name,
 #include "core/op_list.h"
 #undef OP
     };

@@ -2,7 +2,8 @@
 
 static gen_view edge_view(gen_shape shape) /* random numbers, with the special ones first */
 {
-    static const float special[] = { 0, -0.0f, 1, -1, INFINITY, -INFINITY, NAN, 1e-40f, 88.6f, -87.5f, -95, 3e38f, 1e-30f, 0.6249f, 0.9f, 1.1f, 25, 9000, 100 };
+    static const float special[] = { 0,   -0.0f, 1,      -1,      INFINITY, -INFINITY, NAN, 1e-40f, 88.6f, -87.5f,
+                                     -95, 3e38f, 1e-30f, 0.6249f, 0.9f,     1.1f,      25,  9000,   100 };
     gen_view v = random_view(shape);
     float *p = v.data;
     int64_t n = gen_shape_count(&shape);
@@ -17,7 +18,8 @@ static void bench_elementwise(void)
 {
     for (int op = GEN_OP_AFFINE; op < GEN_OP_CHAIN; op++) {
         const gen_op_info *info = gen_op_get((gen_op)op);
-        gen_shape shape = GEN_SHAPE(3, 1111, 37), row = GEN_SHAPE(37), sample = GEN_SHAPE(3, 1, 1), scalar = GEN_SHAPE(1);
+        gen_shape shape = GEN_SHAPE(3, 1111, 37), row = GEN_SHAPE(37), sample = GEN_SHAPE(3, 1, 1),
+                  scalar = GEN_SHAPE(1);
         gen_attr attr = { .a = 0.3, .b = 0.9 };
         for (int variant = 0; variant < (info->n_in > 1 ? 4 : 1); variant++) {
             gen_shape second = variant == 0 ? shape : variant == 1 ? row : variant == 2 ? sample : scalar;
@@ -28,7 +30,9 @@ static void bench_elementwise(void)
             }
             char name[64];
             snprintf(name, sizeof name, "%s %d", info->name, variant);
-            gen_call call = { .op = (gen_op)op, .n_in = info->n_in, .n_out = 1, .in = in, .out = out, .attr = &attr, .name = name };
+            gen_call call = {
+                .op = (gen_op)op, .n_in = info->n_in, .n_out = 1, .in = in, .out = out, .attr = &attr, .name = name
+            };
             run_against_ref(name, &call, 0, 1e-6);
             for (int i = 0; i < 3; i++) free(in[i].data);
             free(out[0].data);
@@ -40,29 +44,32 @@ static void bench_elementwise(void)
 static void bench_adam(int64_t n, bool in_place)
 {
     gen_shape shape = GEN_SHAPE(n), one = GEN_SHAPE(1);
-    gen_view in[6] = { random_view(shape), random_view(shape), random_view(shape), random_view(shape), random_view(shape), random_view(one) };
+    gen_view in[6] = { random_view(shape), random_view(shape), random_view(shape),
+                       random_view(shape), random_view(shape), random_view(one) };
     float *v = in[3].data;
     for (int64_t i = 0; i < n; i++) v[i] = fabsf(v[i]);
     gen_view out[4];
     for (int i = 0; i < 4; i++) out[i] = in_place ? in[i == 0 ? 0 : i + 1] : random_view(shape);
     gen_chain chain = { .shape = shape, .n_in = 6, .n_out = 4, .n_code = 11, .out = { 13, 7, 10, 16 } };
     const gen_chain_code code[] = {
-        { GEN_OP_AFFINE, { 2, -1, -1 }, .9, 0 },  /* 6: b1 m */
-        { GEN_OP_ADD, { 6, 1, -1 }, 0, 0 },       /* 7: m' (g as if scaled) */
-        { GEN_OP_SQUARE, { 1, -1, -1 }, 0, 0 },   /* 8 */
-        { GEN_OP_AFFINE, { 3, -1, -1 }, .999, 0 },/* 9 */
-        { GEN_OP_ADD, { 9, 8, -1 }, 0, 0 },       /* 10: v' */
-        { GEN_OP_SQRT, { 10, -1, -1 }, 0, 0 },    /* 11 */
+        { GEN_OP_AFFINE, { 2, -1, -1 }, .9, 0 },    /* 6: b1 m */
+        { GEN_OP_ADD, { 6, 1, -1 }, 0, 0 },         /* 7: m' (g as if scaled) */
+        { GEN_OP_SQUARE, { 1, -1, -1 }, 0, 0 },     /* 8 */
+        { GEN_OP_AFFINE, { 3, -1, -1 }, .999, 0 },  /* 9 */
+        { GEN_OP_ADD, { 9, 8, -1 }, 0, 0 },         /* 10: v' */
+        { GEN_OP_SQRT, { 10, -1, -1 }, 0, 0 },      /* 11 */
         { GEN_OP_AFFINE, { 11, -1, -1 }, 1, 1e-8 }, /* 12 */
-        { GEN_OP_DIV, { 7, 12, -1 }, 0, 0 },      /* 13: replaced below */
-        { GEN_OP_MUL, { 13, 5, -1 }, 0, 0 },      /* 14: lr m' / … */
-        { GEN_OP_SUB, { 0, 14, -1 }, 0, 0 },      /* 15: p' */
-        { GEN_OP_ADD, { 15, 4, -1 }, 0, 0 },      /* 16: ema */
+        { GEN_OP_DIV, { 7, 12, -1 }, 0, 0 },        /* 13: replaced below */
+        { GEN_OP_MUL, { 13, 5, -1 }, 0, 0 },        /* 14: lr m' / … */
+        { GEN_OP_SUB, { 0, 14, -1 }, 0, 0 },        /* 15: p' */
+        { GEN_OP_ADD, { 15, 4, -1 }, 0, 0 },        /* 16: ema */
     };
     memcpy(chain.code, code, sizeof code);
     chain.out[0] = 15;
     gen_attr attr = { 0 };
-    gen_call call = { .op = GEN_OP_CHAIN, .n_in = 6, .n_out = 4, .in = in, .out = out, .attr = &attr, .chain = &chain, .name = "adam" };
+    gen_call call = {
+        .op = GEN_OP_CHAIN, .n_in = 6, .n_out = 4, .in = in, .out = out, .attr = &attr, .chain = &chain, .name = "adam"
+    };
     if (in_place) { /* runs change the inputs: only the speed counts */
         if (wanted("adam in place")) {
             bool was = failures;
@@ -78,11 +85,13 @@ static void bench_adam(int64_t n, bool in_place)
 
 static void bench_matmul(int64_t batch, int64_t m, int64_t n, int64_t k, bool ta, bool tb, gen_op act)
 {
-    gen_shape sa = ta ? GEN_SHAPE(batch, k, m) : GEN_SHAPE(batch, m, k), sb = tb ? GEN_SHAPE(batch, n, k) : GEN_SHAPE(batch, k, n);
+    gen_shape sa = ta ? GEN_SHAPE(batch, k, m) : GEN_SHAPE(batch, m, k),
+              sb = tb ? GEN_SHAPE(batch, n, k) : GEN_SHAPE(batch, k, n);
     gen_view in[2] = { random_view(sa), random_view(sb) }, out[1] = { random_view(GEN_SHAPE(batch, m, n)) };
     gen_attr attr = { .trans_a = ta, .trans_b = tb };
     char name[64];
-    snprintf(name, sizeof name, "matmul %dx%dx%dx%d%s%s", (int)batch, (int)m, (int)n, (int)k, ta ? " ta" : "", tb ? " tb" : "");
+    snprintf(name, sizeof name, "matmul %dx%dx%dx%d%s%s", (int)batch, (int)m, (int)n, (int)k, ta ? " ta" : "",
+             tb ? " tb" : "");
     gen_call call = { .op = GEN_OP_MATMUL, .n_in = 2, .n_out = 1, .in = in, .out = out, .attr = &attr, .name = name };
     call.epilogue.act = GEN_OP_COUNT;
     if (act != GEN_OP_COUNT) call.epilogue = (gen_epilogue){ random_view(GEN_SHAPE(n)), { 0 }, act, .2 };
@@ -112,13 +121,16 @@ static void bench_reduce(gen_shape shape, uint32_t axes, float shift)
 static void bench_norm(int64_t n, int64_t pixels, int64_t channels, int groups, gen_op act)
 {
     gen_shape shape = pixels > 1 ? GEN_SHAPE(n, pixels, channels) : GEN_SHAPE(n, channels), row = GEN_SHAPE(channels);
-    gen_view x = random_view(shape), dy = random_view(shape), stats = random_view(GEN_SHAPE(n, 2, groups)), gamma = random_view(row), beta = random_view(row);
+    gen_view x = random_view(shape), dy = random_view(shape), stats = random_view(GEN_SHAPE(n, 2, groups)),
+             gamma = random_view(row), beta = random_view(row);
     gen_view out[1] = { random_view(shape) }, dp[1] = { random_view(GEN_SHAPE(2, channels)) };
     for (int64_t i = 0; i < gen_shape_count(&shape); i++) ((float *)x.data)[i] += 30;
     gen_attr attr = { .groups = groups, .a = 1e-5 };
     char name[96];
     snprintf(name, sizeof name, "norm %dx%dx%d/%d", (int)n, (int)pixels, (int)channels, groups);
-    gen_call call = { .op = GEN_OP_NORM_STATS, .n_in = 1, .n_out = 1, .in = &x, .out = &stats, .attr = &attr, .name = name };
+    gen_call call = {
+        .op = GEN_OP_NORM_STATS, .n_in = 1, .n_out = 1, .in = &x, .out = &stats, .attr = &attr, .name = name
+    };
     run_against_ref(name, &call, 0, 1e-6);
     run_bound(&cpu_ref_norm_stats, &call, &(bound){ .work = { .n_phases = 1, .parts = { 1 } } });
     gen_view in[4] = { x, stats, gamma, beta };
@@ -143,10 +155,14 @@ static void bench_copy(const char *name, gen_op op, gen_shape from, gen_shape to
 
 static void bench_movement(void)
 {
-    bench_copy("transpose 64x56x48", GEN_OP_TRANSPOSE, GEN_SHAPE(64, 56, 48), GEN_SHAPE(64, 48, 56), (gen_attr){ .perm = { 0, 2, 1 } });
-    bench_copy("transpose 515x1027", GEN_OP_TRANSPOSE, GEN_SHAPE(515, 1027), GEN_SHAPE(1027, 515), (gen_attr){ .perm = { 1, 0 } });
-    bench_copy("transpose 3x5x64x9", GEN_OP_TRANSPOSE, GEN_SHAPE(3, 5, 64, 9), GEN_SHAPE(5, 9, 3, 64), (gen_attr){ .perm = { 1, 3, 0, 2 } });
-    bench_copy("transpose heads", GEN_OP_TRANSPOSE, GEN_SHAPE(8, 64, 4, 16), GEN_SHAPE(8, 4, 64, 16), (gen_attr){ .perm = { 0, 2, 1, 3 } });
+    bench_copy("transpose 64x56x48", GEN_OP_TRANSPOSE, GEN_SHAPE(64, 56, 48), GEN_SHAPE(64, 48, 56),
+               (gen_attr){ .perm = { 0, 2, 1 } });
+    bench_copy("transpose 515x1027", GEN_OP_TRANSPOSE, GEN_SHAPE(515, 1027), GEN_SHAPE(1027, 515),
+               (gen_attr){ .perm = { 1, 0 } });
+    bench_copy("transpose 3x5x64x9", GEN_OP_TRANSPOSE, GEN_SHAPE(3, 5, 64, 9), GEN_SHAPE(5, 9, 3, 64),
+               (gen_attr){ .perm = { 1, 3, 0, 2 } });
+    bench_copy("transpose heads", GEN_OP_TRANSPOSE, GEN_SHAPE(8, 64, 4, 16), GEN_SHAPE(8, 4, 64, 16),
+               (gen_attr){ .perm = { 0, 2, 1, 3 } });
     bench_copy("broadcast rows", GEN_OP_BROADCAST, GEN_SHAPE(64), GEN_SHAPE(32, 49, 64), (gen_attr){ 0 });
     bench_copy("broadcast middle", GEN_OP_BROADCAST, GEN_SHAPE(32, 1, 64), GEN_SHAPE(32, 49, 64), (gen_attr){ 0 });
     bench_copy("broadcast last", GEN_OP_BROADCAST, GEN_SHAPE(32, 49, 1), GEN_SHAPE(32, 49, 64), (gen_attr){ 0 });
@@ -154,15 +170,20 @@ static void bench_movement(void)
     gen_attr slice = { .start = { 1, 8, 2, 47 }, .step = { 1, -2, 3, -1 } };
     bench_copy("slice", GEN_OP_SLICE, GEN_SHAPE(5, 9, 20, 48), GEN_SHAPE(3, 4, 5, 40), slice);
     bench_copy("slice_t", GEN_OP_SLICE_T, GEN_SHAPE(3, 4, 5, 40), GEN_SHAPE(5, 9, 20, 48), slice);
-    bench_copy("slice channels", GEN_OP_SLICE, GEN_SHAPE(8, 256, 128), GEN_SHAPE(8, 256, 64), (gen_attr){ .start = { 0, 0, 64 }, .step = { 1, 1, 1 } });
+    bench_copy("slice channels", GEN_OP_SLICE, GEN_SHAPE(8, 256, 128), GEN_SHAPE(8, 256, 64),
+               (gen_attr){ .start = { 0, 0, 64 }, .step = { 1, 1, 1 } });
     for (int mode = 0; mode < 2; mode++) {
         gen_attr pad = { .mode = mode, .window = { .pad = { 3, 2, 1, 4 } } };
         bench_copy("pad", GEN_OP_PAD, GEN_SHAPE(2, 30, 31, 64), GEN_SHAPE(2, 34, 37, 64), pad);
         bench_copy("pad_t", GEN_OP_PAD_T, GEN_SHAPE(2, 34, 37, 64), GEN_SHAPE(2, 30, 31, 64), pad);
     }
-    gen_view in[3] = { random_view(GEN_SHAPE(40, 9, 33)), random_view(GEN_SHAPE(40, 9, 64)), random_view(GEN_SHAPE(40, 9, 1)) }, out[1] = { random_view(GEN_SHAPE(40, 9, 98)) };
+    gen_view in[3] = { random_view(GEN_SHAPE(40, 9, 33)), random_view(GEN_SHAPE(40, 9, 64)),
+                       random_view(GEN_SHAPE(40, 9, 1)) },
+             out[1] = { random_view(GEN_SHAPE(40, 9, 98)) };
     gen_attr attr = { .axis = 2 };
-    gen_call call = { .op = GEN_OP_CONCAT, .n_in = 3, .n_out = 1, .in = in, .out = out, .attr = &attr, .name = "concat" };
+    gen_call call = {
+        .op = GEN_OP_CONCAT, .n_in = 3, .n_out = 1, .in = in, .out = out, .attr = &attr, .name = "concat"
+    };
     run_against_ref("concat", &call, 0, 0);
     const gen_run_state state = { 12345678901234567ull, 77, 5 };
     for (int op = GEN_OP_NORMAL; op <= GEN_OP_BERNOULLI; op++)

@@ -21,24 +21,33 @@ enum {
 typedef struct phase_plan {
     int32_t n_taps;
     int64_t depth, pixels, tiles;
-    int64_t weights;               /* offset of the packed filter in shared */
-    int32_t block, blocks;         /* tiles of a part; parts along the tiles */
-    int32_t splits;                /* parts along the panels */
+    int64_t weights;                /* offset of the packed filter in shared */
+    int32_t block, blocks;          /* tiles of a part; parts along the tiles */
+    int32_t splits;                 /* parts along the panels */
     int32_t first_part, first_pack; /* of phase 1 and of phase 0 */
 } phase_plan;
 
 typedef struct plan {
     conv_shape s;
-    int32_t panels;                /* of one group */
+    int32_t panels; /* of one group */
     int32_t n_phases, parts, packs;
-    int64_t weights;               /* floats of shared */
-    int64_t scratch_floats;        /* packed tiles; row pointers follow */
+    int64_t weights;        /* floats of shared */
+    int64_t scratch_floats; /* packed tiles; row pointers follow */
     phase_plan phase[MAX_PHASES];
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 static void make_plan(const gen_call *c, plan *p)
 {
@@ -71,7 +80,10 @@ static void make_plan(const gen_call *c, plan *p)
     }
 }
 
-static bool fits(const gen_call *c) { return conv_shape_fits(&c->attr->window); }
+static bool fits(const gen_call *c)
+{
+    return conv_shape_fits(&c->attr->window);
+}
 
 static void setup(const gen_call *c, cpu_work *w)
 {
@@ -101,18 +113,21 @@ static void pack_filter(const gen_call *c, const plan *p, int32_t part, float *s
     while (f + 1 < p->n_phases && part >= p->phase[f + 1].first_pack) f++;
     const phase_plan *ph = &p->phase[f];
     if (part >= p->packs || ph->n_taps == 0) return;
-    int32_t i = part - ph->first_pack, tap = i % ph->n_taps, panel = i / ph->n_taps % p->panels, group = i / ph->n_taps / p->panels;
+    int32_t i = part - ph->first_pack, tap = i % ph->n_taps, panel = i / ph->n_taps % p->panels,
+            group = i / ph->n_taps / p->panels;
     const conv_axis *ay = &s->axis[0][f / s->phases[1]], *ax = &s->axis[1][f % s->phases[1]];
     int32_t r = ay->tap[tap / ax->n_taps], col = ax->tap[tap % ax->n_taps];
     const float *w = (const float *)c->in[1].data + ((int64_t)r * s->filter_side[1] + col) * s->w_c * s->w_k;
-    float *to = shared + ph->weights + (((int64_t)group * p->panels + panel) * ph->depth + tap * s->group_in) * TILE_COLS;
+    float *to =
+        shared + ph->weights + (((int64_t)group * p->panels + panel) * ph->depth + tap * s->group_in) * TILE_COLS;
     int64_t first = (int64_t)panel * TILE_COLS, n = min64(TILE_COLS, s->group_out - first);
     if (n < TILE_COLS) memset(to, 0, sizeof(float) * (size_t)(s->group_in * TILE_COLS));
     if (s->transposed) { /* columns are c of the group, w rows; depth is the group's k */
         transpose_block(n, s->group_in, w + first * s->w_k + group * s->group_in, s->w_k, to, TILE_COLS);
     } else {
         const float *from = w + group * s->group_out + first;
-        for (int64_t l = 0; l < s->group_in; l++) memcpy(to + l * TILE_COLS, from + l * s->w_k, sizeof(float) * (size_t)n);
+        for (int64_t l = 0; l < s->group_in; l++)
+            memcpy(to + l * TILE_COLS, from + l * s->w_k, sizeof(float) * (size_t)n);
     }
 }
 
@@ -121,13 +136,16 @@ static void pack_filter(const gen_call *c, const plan *p, int32_t part, float *s
 /* count floats at x (zeros when x is NULL) become depth d .. d + count - 1 of a row. */
 static void put_any(float *row, int64_t d, const float *x, int64_t count)
 {
-    for (int64_t l = 0; l < count; l++, d++) row[d / TILE_GROUP * (TILE_ROWS * TILE_GROUP) + d % TILE_GROUP] = x ? x[l] : 0.0f;
+    for (int64_t l = 0; l < count; l++, d++)
+        row[d / TILE_GROUP * (TILE_ROWS * TILE_GROUP) + d % TILE_GROUP] = x ? x[l] : 0.0f;
 }
 
 VEC_INLINE float *put_groups(float *to, const float *x, int64_t count)
 {
-    for (int64_t l = 0; l < count; l += TILE_GROUP, to += TILE_ROWS * TILE_GROUP)
-        VEC_UNROLL for (int v = 0; v < TILE_GROUP; v += VEC_W) vec_store(to + v, x ? vec_load(x + l + v) : vec_set(0));
+    for (int64_t l = 0; l < count; l += TILE_GROUP, to += TILE_ROWS * TILE_GROUP) {
+        VEC_UNROLL
+        for (int v = 0; v < TILE_GROUP; v += VEC_W) vec_store(to + v, x ? vec_load(x + l + v) : vec_set(0));
+    }
     return to;
 }
 
@@ -144,7 +162,9 @@ static void pack_tile(const gen_call *c, const plan *p, int f, int32_t group, in
         float *t = to + row * TILE_GROUP;
         bool past = first + row >= ph->pixels;
         y[row] = past ? NULL
-                      : (float *)c->out[0].data + ((n * s->out_h + a + i * s->phases[0]) * s->out_w + b + j * s->phases[1]) * s->out_c + group * s->group_out;
+                      : (float *)c->out[0].data +
+                            ((n * s->out_h + a + i * s->phases[0]) * s->out_w + b + j * s->phases[1]) * s->out_c +
+                            group * s->group_out;
         const float *x = (const float *)c->in[0].data + n * s->in_h * s->in_w * s->in_c + group * s->group_in;
         int64_t d = 0;
         for (int u = 0; u < ay->n_taps; u++) {
@@ -174,14 +194,18 @@ static void run_tiles(const gen_call *c, const cpu_job *job)
     while (f + 1 < p->n_phases && job->part >= p->phase[f + 1].first_part) f++;
     const phase_plan *ph = &p->phase[f];
     if (job->part >= p->parts || ph->tiles == 0) return;
-    int32_t i = job->part - ph->first_part, split = i % ph->splits, block = i / ph->splits % ph->blocks, group = i / ph->splits / ph->blocks;
+    int32_t i = job->part - ph->first_part, split = i % ph->splits, block = i / ph->splits % ph->blocks,
+            group = i / ph->splits / ph->blocks;
     int64_t t0 = (int64_t)block * ph->block, t1 = min64(t0 + ph->block, ph->tiles);
     int64_t tile_floats = ceil_div(ph->depth, TILE_GROUP) * TILE_ROWS * TILE_GROUP;
     float *packed = job->scratch, **y = (float **)(void *)(packed + p->scratch_floats);
-    for (int64_t t = t0; t < t1; t++) pack_tile(c, p, f, group, t * TILE_ROWS, packed + (t - t0) * tile_floats, y + (t - t0) * TILE_ROWS);
+    for (int64_t t = t0; t < t1; t++)
+        pack_tile(c, p, f, group, t * TILE_ROWS, packed + (t - t0) * tile_floats, y + (t - t0) * TILE_ROWS);
 
-    const float *weights = (const float *)job->shared + ph->weights + (int64_t)group * p->panels * ph->depth * TILE_COLS;
-    int32_t panel0 = (int32_t)((int64_t)p->panels * split / ph->splits), panel1 = (int32_t)((int64_t)p->panels * (split + 1) / ph->splits);
+    const float *weights =
+        (const float *)job->shared + ph->weights + (int64_t)group * p->panels * ph->depth * TILE_COLS;
+    int32_t panel0 = (int32_t)((int64_t)p->panels * split / ph->splits),
+            panel1 = (int32_t)((int64_t)p->panels * (split + 1) / ph->splits);
     epilogue own = e; /* bias and columns of the group */
     if (own.bias) own.bias += group * s->group_out;
     for (int32_t panel = panel0; panel < panel1; panel++) {

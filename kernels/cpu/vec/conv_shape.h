@@ -29,16 +29,16 @@ typedef struct conv_axis {
 } conv_axis;
 
 typedef struct conv_shape {
-    bool transposed;              /* conv2d_t */
-    int64_t n, in_h, in_w, in_c;  /* input: x, or y of the adjoint; channels of all groups */
+    bool transposed;             /* conv2d_t */
+    int64_t n, in_h, in_w, in_c; /* input: x, or y of the adjoint; channels of all groups */
     int64_t out_h, out_w, out_c;
     int32_t groups;
-    int64_t group_in, group_out;  /* channels of one group */
-    int32_t step[2];              /* sy, sx */
-    int32_t phases[2];            /* U, V */
+    int64_t group_in, group_out; /* channels of one group */
+    int32_t step[2];             /* sy, sx */
+    int32_t phases[2];           /* U, V */
     conv_axis axis[2][CONV_MAX_STRIDE];
-    int64_t filter_side[2];       /* R, S */
-    int64_t w_c, w_k;             /* filter is [R, S, w_c, w_k] */
+    int64_t filter_side[2]; /* R, S */
+    int64_t w_c, w_k;       /* filter is [R, S, w_c, w_k] */
 } conv_shape;
 
 static inline bool conv_shape_fits(const gen_window *win)
@@ -48,7 +48,10 @@ static inline bool conv_shape_fits(const gen_window *win)
     return true;
 }
 
-static inline int64_t floor_div(int64_t a, int64_t b) { return a >= 0 ? a / b : -((b - 1 - a) / b); }
+static inline int64_t floor_div(int64_t a, int64_t b)
+{
+    return a >= 0 ? a / b : -((b - 1 - a) / b);
+}
 
 static inline void conv_shape_axis(const gen_window *win, int i, conv_shape *s)
 {

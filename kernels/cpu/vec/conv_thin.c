@@ -17,13 +17,23 @@ enum {
     THIN = 4,
     WANTED_PARTS = 32,
     SHORT_ROWS = VEC_ISA == 3 ? 8 : 4, /* tile height where TILE_ROWS would waste more */
-    OUT_ROWS = 4, OUT_VECS = 2,        /* register tile of thin outputs: rows x vectors of pixels, for each channel */
-    PLANE_BYTES = 256 * 1024,          /* transposed rows of a part */
+    OUT_ROWS = 4,
+    OUT_VECS = 2,             /* register tile of thin outputs: rows x vectors of pixels, for each channel */
+    PLANE_BYTES = 256 * 1024, /* transposed rows of a part */
 };
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* First and one past the last input offset of an axis' taps; false where they are not neighbours. */
 static bool neighbours(const conv_axis *a, int32_t *first, int32_t *end)
@@ -55,7 +65,7 @@ static bool common_fits(const gen_call *c, conv_shape *s)
 
 typedef struct in_plan {
     conv_shape s;
-    int32_t panels, block, blocks; /* phase rows (n, i) of a part; parts of a phase */
+    int32_t panels, block, blocks;                          /* phase rows (n, i) of a part; parts of a phase */
     int64_t weights[CONV_MAX_STRIDE * CONV_MAX_STRIDE + 1]; /* offset of each phase's packed filter */
     int64_t row_floats, max_rows;
 } in_plan;
@@ -116,25 +126,31 @@ static void in_pack(const gen_call *c, const in_plan *p, int f, float *to)
             for (int v = 0; v < ax->n_taps; v++) {
                 const float *tap = w + ((int64_t)ay->tap[u] * s->filter_side[1] + ax->tap[v]) * s->w_c * s->w_k;
                 for (int64_t l = 0; l < s->in_c; l++) {
-                    float *row = to + (((panel * ay->n_taps + u) * ax->n_taps + ax->offset[v] - first) * s->in_c + l) * TILE_COLS;
-                    for (int64_t m = 0; m < TILE_COLS; m++) row[m] = m >= n ? 0.0f : s->transposed ? tap[(m0 + m) * s->w_k + l] : tap[l * s->w_k + m0 + m];
+                    float *row = to + (((panel * ay->n_taps + u) * ax->n_taps + ax->offset[v] - first) * s->in_c + l) *
+                                          TILE_COLS;
+                    for (int64_t m = 0; m < TILE_COLS; m++)
+                        row[m] = m >= n ? 0.0f : s->transposed ? tap[(m0 + m) * s->w_k + l] : tap[l * s->w_k + m0 + m];
                 }
             }
     }
 }
 
 /* rows x TILE_COLS results: x_rows tap rows of row_floats each, n_e numbers of each; pixels lie step floats apart. */
-VEC_INLINE void in_tile(const int rows, const int64_t step, const float *x, int64_t row_floats, int x_rows, int n_e, const float *w, vecf acc[][TILE_VECS])
+VEC_INLINE void in_tile(const int rows, const int64_t step, const float *x, int64_t row_floats, int x_rows, int n_e,
+                        const float *w, vecf acc[][TILE_VECS])
 {
     tile_zero(rows, TILE_VECS, acc);
     for (int u = 0; u < x_rows; u++) {
         const float *a = x + u * row_floats;
         for (int e = 0; e < n_e; e++, a++, w += TILE_COLS) {
             vecf col[TILE_VECS];
-            VEC_UNROLL for (int j = 0; j < TILE_VECS; j++) col[j] = vec_load(w + j * VEC_W);
-            VEC_UNROLL for (int i = 0; i < rows; i++) {
+            VEC_UNROLL
+            for (int j = 0; j < TILE_VECS; j++) col[j] = vec_load(w + j * VEC_W);
+            VEC_UNROLL
+            for (int i = 0; i < rows; i++) {
                 vecf row = vec_set(a[i * step]);
-                VEC_UNROLL for (int j = 0; j < TILE_VECS; j++) acc[i][j] = vec_fma(row, col[j], acc[i][j]);
+                VEC_UNROLL
+                for (int j = 0; j < TILE_VECS; j++) acc[i][j] = vec_fma(row, col[j], acc[i][j]);
             }
         }
     }
@@ -182,21 +198,29 @@ static void in_rows(const gen_call *c, const cpu_job *job, const in_plan *p)
     const conv_axis *ay = &s->axis[0][a], *ax = &s->axis[1][b];
     int32_t first, end;
     neighbours(ax, &first, &end);
-    const int64_t all = s->n * ay->out, q1 = min64(all, (int64_t)(block + 1) * p->block), width = p->row_floats / s->in_c;
-    in_row r = { .x = job->scratch, .w = (const float *)job->shared + p->weights[f], .row_floats = p->row_floats, .n_out = ax->out,
-                 .pixel_step = s->phases[1] * s->out_c, .x_rows = ay->n_taps, .n_e = (int)(ax->n_taps * s->in_c) };
+    const int64_t all = s->n * ay->out, q1 = min64(all, (int64_t)(block + 1) * p->block),
+                  width = p->row_floats / s->in_c;
+    in_row r = { .x = job->scratch,
+                 .w = (const float *)job->shared + p->weights[f],
+                 .row_floats = p->row_floats,
+                 .n_out = ax->out,
+                 .pixel_step = s->phases[1] * s->out_c,
+                 .x_rows = ay->n_taps,
+                 .n_e = (int)(ax->n_taps * s->in_c) };
     bool tall = ceil_div(ax->out, TILE_ROWS) * (TILE_ROWS + 2) <= ceil_div(ax->out, SHORT_ROWS) * (SHORT_ROWS + 2);
     for (int64_t q = (int64_t)block * p->block; q < q1; q++) {
         int64_t n = q / ay->out, i = q % ay->out;
         for (int u = 0; u < ay->n_taps; u++) { /* columns first .. of the input, zeros outside */
             float *to = (float *)job->scratch + u * p->row_floats;
-            int64_t h = i * s->step[0] + ay->offset[u], left = max64(0, -(int64_t)first), from = max64(0, first), n_in = min64(s->in_w - from, width - left);
+            int64_t h = i * s->step[0] + ay->offset[u], left = max64(0, -(int64_t)first), from = max64(0, first),
+                    n_in = min64(s->in_w - from, width - left);
             if (h < 0 || h >= s->in_h || n_in <= 0) {
                 memset(to, 0, sizeof(float) * (size_t)p->row_floats);
                 continue;
             }
             memset(to, 0, sizeof(float) * (size_t)(left * s->in_c));
-            memcpy(to + left * s->in_c, (const float *)c->in[0].data + ((n * s->in_h + h) * s->in_w + from) * s->in_c, sizeof(float) * (size_t)(n_in * s->in_c));
+            memcpy(to + left * s->in_c, (const float *)c->in[0].data + ((n * s->in_h + h) * s->in_w + from) * s->in_c,
+                   sizeof(float) * (size_t)(n_in * s->in_c));
             memset(to + (left + n_in) * s->in_c, 0, sizeof(float) * (size_t)((width - left - n_in) * s->in_c));
         }
         r.y = (float *)c->out[0].data + ((n * s->out_h + a + i * s->phases[0]) * s->out_w + b) * s->out_c;
@@ -218,16 +242,17 @@ const cpu_kernel VEC_FN(conv2d_thin_in) = { VEC_NAME("conv2d thin input"), in_fi
 
 typedef struct out_plan {
     conv_shape s;
-    int32_t block, blocks;           /* phase rows i of a part; parts of an image */
-    int32_t top, left, rows;         /* planes hold input rows i0 + top .. + rows - 1, columns left .. */
-    int64_t width;                   /* of a plane */
+    int32_t block, blocks;   /* phase rows i of a part; parts of an image */
+    int32_t top, left, rows; /* planes hold input rows i0 + top .. + rows - 1, columns left .. */
+    int64_t width;           /* of a plane */
     int64_t weights[CONV_MAX_STRIDE * CONV_MAX_STRIDE + 1];
 } out_plan;
 
 static bool out_fits(const gen_call *c)
 {
     conv_shape s;
-    return common_fits(c, &s) && s.out_c <= THIN && s.in_c >= 4 && s.step[0] == 1 && s.step[1] == 1 && s.out_w / s.phases[1] >= VEC_W / 2;
+    return common_fits(c, &s) && s.out_c <= THIN && s.in_c >= 4 && s.step[0] == 1 && s.step[1] == 1 &&
+           s.out_w / s.phases[1] >= VEC_W / 2;
 }
 
 static void out_make(const gen_call *c, out_plan *p)
@@ -245,8 +270,10 @@ static void out_make(const gen_call *c, out_plan *p)
         }
     p->top = start[0], p->left = start[1];
     p->width = ceil_div(s->axis[1][0].out, OUT_VECS * VEC_W) * OUT_VECS * VEC_W + (end[1] - start[1]);
-    p->width = ceil_div(p->width, 16) * 16 + 16; /* planes an odd number of lines apart where widths are powers of two */
-    int64_t fits = PLANE_BYTES / (p->width * s->in_c * (int64_t)sizeof(float)) - (end[0] - start[0]), rows = s->axis[0][0].out;
+    p->width =
+        ceil_div(p->width, 16) * 16 + 16; /* planes an odd number of lines apart where widths are powers of two */
+    int64_t fits = PLANE_BYTES / (p->width * s->in_c * (int64_t)sizeof(float)) - (end[0] - start[0]),
+            rows = s->axis[0][0].out;
     int64_t block = max64(OUT_ROWS, min64(fits, ceil_div(rows * s->n, WANTED_PARTS))) / OUT_ROWS * OUT_ROWS;
     p->block = (int32_t)min64(block, ceil_div(rows, OUT_ROWS) * OUT_ROWS);
     p->blocks = (int32_t)ceil_div(rows, p->block);
@@ -287,7 +314,8 @@ static void out_pack(const gen_call *c, const out_plan *p, int f, float *to)
         for (int v = 0; v < ax->n_taps; v++) {
             const float *tap = w + ((int64_t)ay->tap[u] * s->filter_side[1] + ax->tap[v]) * s->w_c * s->w_k;
             for (int64_t l = 0; l < s->in_c; l++)
-                for (int64_t m = 0; m < s->out_c; m++) *to++ = s->transposed ? tap[m * s->w_k + l] : tap[l * s->w_k + m];
+                for (int64_t m = 0; m < s->out_c; m++)
+                    *to++ = s->transposed ? tap[m * s->w_k + l] : tap[l * s->w_k + m];
         }
 }
 
@@ -299,43 +327,64 @@ static void out_transpose(const gen_call *c, const out_plan *p, int64_t n, int64
         memset(to, 0, sizeof(float) * (size_t)(s->in_c * p->width));
         return;
     }
-    int64_t zeros = max64(0, -(int64_t)p->left), from = max64(0, p->left), n_in = max64(0, min64(s->in_w - from, p->width - zeros)), end = zeros + n_in;
+    int64_t zeros = max64(0, -(int64_t)p->left), from = max64(0, p->left),
+            n_in = max64(0, min64(s->in_w - from, p->width - zeros)), end = zeros + n_in;
     for (int64_t l = 0; l < s->in_c; l++) {
         memset(to + l * p->width, 0, sizeof(float) * (size_t)zeros);
         memset(to + l * p->width + end, 0, sizeof(float) * (size_t)(p->width - end));
     }
-    transpose_block(n_in, s->in_c, (const float *)c->in[0].data + ((n * s->in_h + h) * s->in_w + from) * s->in_c, s->in_c, to + zeros, p->width);
+    transpose_block(n_in, s->in_c, (const float *)c->in[0].data + ((n * s->in_h + h) * s->in_w + from) * s->in_c,
+                    s->in_c, to + zeros, p->width);
 }
 
 /* OUT_ROWS rows x OUT_VECS vectors x n_m channels of a phase. x: the planes at the tile's first pixel; stored as [m][row][pixel]. */
-VEC_INLINE void out_tile(const int n_m, const float *x, int64_t row_floats, int64_t width, int64_t in_c, const conv_axis *ay, const conv_axis *ax,
-                         int32_t top, int32_t left, const float *w, float *to)
+VEC_INLINE void out_tile(const int n_m, const float *x, int64_t row_floats, int64_t width, int64_t in_c,
+                         const conv_axis *ay, const conv_axis *ax, int32_t top, int32_t left, const float *w, float *to)
 {
     vecf acc[THIN][OUT_ROWS][OUT_VECS];
-    VEC_UNROLL for (int m = 0; m < n_m; m++)
-        VEC_UNROLL for (int i = 0; i < OUT_ROWS; i++)
-            VEC_UNROLL for (int j = 0; j < OUT_VECS; j++) acc[m][i][j] = vec_set(0);
+    VEC_UNROLL
+    for (int m = 0; m < n_m; m++) {
+        VEC_UNROLL
+        for (int i = 0; i < OUT_ROWS; i++) {
+            VEC_UNROLL
+            for (int j = 0; j < OUT_VECS; j++) acc[m][i][j] = vec_set(0);
+        }
+    }
     for (int u = 0; u < ay->n_taps; u++)
         for (int v = 0; v < ax->n_taps; v++) {
             const float *a = x + (ay->offset[u] - top) * row_floats + (ax->offset[v] - left);
             for (int64_t l = 0; l < in_c; l++, a += width, w += n_m) {
                 vecf pixel[OUT_ROWS][OUT_VECS];
-                VEC_UNROLL for (int i = 0; i < OUT_ROWS; i++)
-                    VEC_UNROLL for (int j = 0; j < OUT_VECS; j++) pixel[i][j] = vec_load(a + i * row_floats + j * VEC_W);
-                VEC_UNROLL for (int m = 0; m < n_m; m++) {
+                VEC_UNROLL
+                for (int i = 0; i < OUT_ROWS; i++) {
+                    VEC_UNROLL
+                    for (int j = 0; j < OUT_VECS; j++) pixel[i][j] = vec_load(a + i * row_floats + j * VEC_W);
+                }
+                VEC_UNROLL
+                for (int m = 0; m < n_m; m++) {
                     vecf weight = vec_set(w[m]);
-                    VEC_UNROLL for (int i = 0; i < OUT_ROWS; i++)
-                        VEC_UNROLL for (int j = 0; j < OUT_VECS; j++) acc[m][i][j] = vec_fma(pixel[i][j], weight, acc[m][i][j]);
+                    VEC_UNROLL
+                    for (int i = 0; i < OUT_ROWS; i++) {
+                        VEC_UNROLL
+                        for (int j = 0; j < OUT_VECS; j++) acc[m][i][j] = vec_fma(pixel[i][j], weight, acc[m][i][j]);
+                    }
                 }
             }
         }
-    VEC_UNROLL for (int m = 0; m < n_m; m++)
-        VEC_UNROLL for (int i = 0; i < OUT_ROWS; i++)
-            VEC_UNROLL for (int j = 0; j < OUT_VECS; j++) vec_store(to + ((m * OUT_ROWS + i) * OUT_VECS + j) * VEC_W, acc[m][i][j]);
+    VEC_UNROLL
+    for (int m = 0; m < n_m; m++) {
+        VEC_UNROLL
+        for (int i = 0; i < OUT_ROWS; i++) {
+            VEC_UNROLL
+            for (int j = 0; j < OUT_VECS; j++)
+                vec_store(to + ((m * OUT_ROWS + i) * OUT_VECS + j) * VEC_W, acc[m][i][j]);
+        }
+    }
 }
 
 /* Phase (a, b) of rows i .. i + OUT_ROWS - 1 of the part: raw sums to y. */
-static void out_phase(const gen_call *c, const out_plan *p, int a, int b, int64_t n, int64_t i, const float *planes, const float *w)
+static void out_phase(const gen_call *c, const out_plan *p, int a, int b, int64_t n, int64_t i, const float *planes,
+                      const float *w)
 {
     const conv_shape *s = &p->s;
     const conv_axis *ay = &s->axis[0][a], *ax = &s->axis[1][b];
@@ -350,7 +399,8 @@ static void out_phase(const gen_call *c, const out_plan *p, int a, int b, int64_
         }
         int64_t pixels = min64(OUT_VECS * VEC_W, ax->out - j);
         for (int64_t row = 0; row < OUT_ROWS && i + row < ay->out; row++) {
-            float *y = (float *)c->out[0].data + ((n * s->out_h + a + (i + row) * s->phases[0]) * s->out_w + b + j * s->phases[1]) * s->out_c;
+            float *y = (float *)c->out[0].data +
+                       ((n * s->out_h + a + (i + row) * s->phases[0]) * s->out_w + b + j * s->phases[1]) * s->out_c;
             for (int64_t m = 0; m < s->out_c; m++) {
                 const float *from = tile + (m * OUT_ROWS + row) * OUT_VECS * VEC_W;
                 for (int64_t q = 0; q < pixels; q++) y[q * step + m] = from[q];
@@ -372,7 +422,8 @@ static void out_finish(const epilogue *e, float *y, int64_t n)
 static void out_rows(const gen_call *c, const cpu_job *job, const out_plan *p)
 {
     const conv_shape *s = &p->s;
-    int64_t n = job->part / p->blocks, i0 = (int64_t)(job->part % p->blocks) * p->block, i1 = min64(i0 + p->block, s->axis[0][0].out);
+    int64_t n = job->part / p->blocks, i0 = (int64_t)(job->part % p->blocks) * p->block,
+            i1 = min64(i0 + p->block, s->axis[0][0].out);
     int64_t row_floats = s->in_c * p->width, y_row = s->out_w * s->out_c;
     float *planes = job->scratch, *pattern = planes + p->rows * row_floats;
     epilogue e = epilogue_of(c);
@@ -384,7 +435,8 @@ static void out_rows(const gen_call *c, const cpu_job *job, const out_plan *p)
     for (int64_t i = i0; i < i1; i += OUT_ROWS)
         for (int a = 0; a < s->phases[0]; a++) {
             for (int b = 0; b < s->phases[1]; b++)
-                out_phase(c, p, a, b, n, i, planes + (i - i0) * row_floats, (const float *)job->shared + p->weights[a * s->phases[1] + b]);
+                out_phase(c, p, a, b, n, i, planes + (i - i0) * row_floats,
+                          (const float *)job->shared + p->weights[a * s->phases[1] + b]);
             for (int64_t row = i; row < min64(i + OUT_ROWS, s->axis[0][a].out); row++)
                 out_finish(&e, (float *)c->out[0].data + (n * s->out_h + a + row * s->phases[0]) * y_row, y_row);
         }
@@ -397,4 +449,5 @@ static void out_run(const gen_call *c, const cpu_job *job)
     else out_rows(c, job, p);
 }
 
-const cpu_kernel VEC_FN(conv2d_thin_out) = { VEC_NAME("conv2d thin output"), out_fits, out_setup, out_prepare, out_run };
+const cpu_kernel VEC_FN(conv2d_thin_out) = { VEC_NAME("conv2d thin output"), out_fits, out_setup, out_prepare,
+                                             out_run };

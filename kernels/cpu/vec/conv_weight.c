@@ -15,7 +15,7 @@
 
 enum {
     WANTED_PARTS = 32,
-    GROUP_PIXELS = 512,  /* output pixels summed in registers before they go to memory */
+    GROUP_PIXELS = 512, /* output pixels summed in registers before they go to memory */
     MAX_PARTIAL_FLOATS = 4 << 20,
 };
 
@@ -26,9 +26,18 @@ typedef struct plan {
     int64_t dw_floats;
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 static plan make_plan(const gen_call *c)
 {
@@ -72,7 +81,8 @@ typedef struct walk {
     int64_t x_image, x_row, x_pixel, dy_image, dy_row, dy_pixel; /* steps */
 } walk;
 
-VEC_INLINE void sum_tile(const int rows, const int vecs, const int n_last, const walk *w, float *dw, int64_t ld, bool first)
+VEC_INLINE void sum_tile(const int rows, const int vecs, const int n_last, const walk *w, float *dw, int64_t ld,
+                         bool first)
 {
     vecf acc[OUTER_ROWS][TILE_VECS];
     tile_zero(rows, vecs, acc);
@@ -80,8 +90,10 @@ VEC_INLINE void sum_tile(const int rows, const int vecs, const int n_last, const
         for (int64_t p = 0; p < w->rows; p++)
             outer_product(rows, vecs, n_last, w->columns, w->x + n * w->x_image + p * w->x_row, w->x_pixel,
                           w->dy + n * w->dy_image + p * w->dy_row, w->dy_pixel, acc);
-    VEC_UNROLL for (int i = 0; i < rows; i++)
-        VEC_UNROLL for (int j = 0; j < vecs; j++) {
+    VEC_UNROLL
+    for (int i = 0; i < rows; i++) {
+        VEC_UNROLL
+        for (int j = 0; j < vecs; j++) {
             float *to = dw + i * ld + j * VEC_W;
             vecf sum = acc[i][j];
             bool part = j == vecs - 1 && n_last < VEC_W;
@@ -89,6 +101,7 @@ VEC_INLINE void sum_tile(const int rows, const int vecs, const int n_last, const
             if (part) vec_store_n(to, sum, n_last);
             else vec_store(to, sum);
         }
+    }
 }
 
 /* One row of tiles: rows is constant, the columns 0 .. n - 1 go by whole tiles, then a vector, then a part of one. */
@@ -96,7 +109,8 @@ VEC_INLINE void sum_row(const int rows, const walk *corner, int64_t n, float *dw
 {
     walk w = *corner;
     int64_t k = 0;
-    for (; k + TILE_COLS <= n; k += TILE_COLS, w.dy += TILE_COLS) sum_tile(rows, TILE_VECS, VEC_W, &w, dw + k, ld, first);
+    for (; k + TILE_COLS <= n; k += TILE_COLS, w.dy += TILE_COLS)
+        sum_tile(rows, TILE_VECS, VEC_W, &w, dw + k, ld, first);
     for (; k + VEC_W <= n; k += VEC_W, w.dy += VEC_W) sum_tile(rows, 1, VEC_W, &w, dw + k, ld, first);
     if (k < n) sum_tile(rows, 1, (int)(n - k), &w, dw + k, ld, first);
 }
@@ -107,19 +121,27 @@ static void sum_chunk(const gen_call *c, const cpu_job *job)
     const int64_t S = p.win->kernel[1];
     int32_t i = job->part;
     int32_t chunk = i % p.chunks, block = i / p.chunks % p.c_blocks;
-    int64_t tap_group = i / p.chunks / p.c_blocks, group = tap_group % p.groups, tap = tap_group / p.groups, r = tap / S, s = tap % S;
-    int64_t c0 = p.group_c * block / p.c_blocks / OUTER_ROWS * OUTER_ROWS, c1 = p.group_c * (block + 1) / p.c_blocks / OUTER_ROWS * OUTER_ROWS;
+    int64_t tap_group = i / p.chunks / p.c_blocks, group = tap_group % p.groups, tap = tap_group / p.groups,
+            r = tap / S, s = tap % S;
+    int64_t c0 = p.group_c * block / p.c_blocks / OUTER_ROWS * OUTER_ROWS,
+            c1 = p.group_c * (block + 1) / p.c_blocks / OUTER_ROWS * OUTER_ROWS;
     if (block + 1 == p.c_blocks) c1 = p.group_c;
     int64_t n0 = p.n * chunk / p.chunks, n1 = p.n * (chunk + 1) / p.chunks;
-    float *dw = (p.chunks > 1 ? (float *)job->shared + chunk * p.dw_floats : (float *)c->out[0].data) + tap * p.group_c * p.k + group * p.group_k;
+    float *dw = (p.chunks > 1 ? (float *)job->shared + chunk * p.dw_floats : (float *)c->out[0].data) +
+                tap * p.group_c * p.k + group * p.group_k;
 
     int64_t u = p.win->stride[0], v = p.win->stride[1], p0, p1, q0, q1;
     int64_t oy = r * p.win->dilation[0] - p.win->pad[0], ox = s * p.win->dilation[1] - p.win->pad[1];
     inside(p.h, p.p, u, oy, &p0, &p1);
     inside(p.w, p.q, v, ox, &q0, &q1);
-    walk w = { .rows = max64(0, p1 - p0), .columns = max64(0, q1 - q0),
-               .x_image = p.h * p.w * p.c, .x_row = u * p.w * p.c, .x_pixel = v * p.c,
-               .dy_image = p.p * p.q * p.k, .dy_row = p.q * p.k, .dy_pixel = p.k };
+    walk w = { .rows = max64(0, p1 - p0),
+               .columns = max64(0, q1 - q0),
+               .x_image = p.h * p.w * p.c,
+               .x_row = u * p.w * p.c,
+               .x_pixel = v * p.c,
+               .dy_image = p.p * p.q * p.k,
+               .dy_row = p.q * p.k,
+               .dy_pixel = p.k };
     if (w.rows == 0 || w.columns == 0) w.rows = 0, p0 = q0 = 0, oy = ox = 0;
     const float *x = (const float *)c->in[0].data + ((p0 * u + oy) * p.w + q0 * v + ox) * p.c + group * p.group_c;
     const float *dy = (const float *)c->in[1].data + (p0 * p.q + q0) * p.k + group * p.group_k;

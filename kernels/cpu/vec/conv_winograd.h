@@ -19,18 +19,18 @@
 enum { WINO_MAX_TAPS = 5, WINO_MAX_STRIDE = 2, WINO_MAX_PHASES = WINO_MAX_STRIDE * WINO_MAX_STRIDE };
 
 typedef struct wino_phase {
-    int32_t row, col;                                     /* of the first tap */
-    int16_t tap[WINO_MAX_TAPS * WINO_MAX_TAPS];           /* r S + s, or -1 */
+    int32_t row, col;                           /* of the first tap */
+    int16_t tap[WINO_MAX_TAPS * WINO_MAX_TAPS]; /* r S + s, or -1 */
 } wino_phase;
 
 typedef struct wino_shape {
     conv_shape s;
     wino_scheme scheme;
-    int32_t points, u_points, taps, rows;                 /* rows: tiles of a register tile */
-    int32_t results, pitch;                               /* results of a tile; inputs (of one phase) from tile to tile */
+    int32_t points, u_points, taps, rows; /* rows: tiles of a register tile */
+    int32_t results, pitch;               /* results of a tile; inputs (of one phase) from tile to tile */
     int32_t si, so;
-    wino_phase phase[WINO_MAX_PHASES][WINO_MAX_PHASES];   /* [output phase][input phase] */
-    int64_t depth;                                        /* R = si^2 in_c */
+    wino_phase phase[WINO_MAX_PHASES][WINO_MAX_PHASES]; /* [output phase][input phase] */
+    int64_t depth;                                      /* R = si^2 in_c */
 } wino_shape;
 
 typedef struct wino_place { /* of a tile: image, tile row and column */
@@ -54,7 +54,10 @@ static inline int64_t wino_out(const wino_shape *w, int axis, int a)
     if (wino_mixed(w->scheme)) return axis ? w->s.out_w : w->s.out_h;
     return w->s.axis[axis][a].out;
 }
-static inline int64_t wino_tiles(const wino_shape *w, int axis, int a) { return (wino_out(w, axis, a) + w->results - 1) / w->results; }
+static inline int64_t wino_tiles(const wino_shape *w, int axis, int a)
+{
+    return (wino_out(w, axis, a) + w->results - 1) / w->results;
+}
 
 static inline wino_place wino_place_of(const wino_shape *w, int f, int64_t tile)
 {
@@ -65,14 +68,17 @@ static inline wino_place wino_place_of(const wino_shape *w, int f, int64_t tile)
 static inline void wino_take_scheme(wino_shape *w, wino_scheme scheme)
 {
     w->scheme = scheme;
-    w->points = wino_points(scheme), w->u_points = wino_u_points(scheme), w->taps = wino_taps(scheme), w->rows = wino_rows(scheme);
+    w->points = wino_points(scheme), w->u_points = wino_u_points(scheme), w->taps = wino_taps(scheme),
+    w->rows = wino_rows(scheme);
     w->results = wino_results(scheme), w->pitch = wino_pitch(scheme);
 }
 
 /* Three taps at stride 2: the number of results a tile that needs fewest products. */
 static inline void wino_mixed_shape(const gen_window *win, wino_shape *w)
 {
-    static const wino_scheme schemes[3][2] = { { WINO_STRIDED_4, WINO_STRIDED_7 }, { WINO_SPREAD_4_EVEN, WINO_SPREAD_7_EVEN }, { WINO_SPREAD_4_ODD, WINO_SPREAD_7_ODD } };
+    static const wino_scheme schemes[3][2] = { { WINO_STRIDED_4, WINO_STRIDED_7 },
+                                               { WINO_SPREAD_4_EVEN, WINO_SPREAD_7_EVEN },
+                                               { WINO_SPREAD_4_ODD, WINO_SPREAD_7_ODD } };
     const wino_scheme *choice = schemes[!w->s.transposed ? 0 : win->pad[0] & 1 ? 2 : 1];
     double cost[2];
     w->si = w->so = 1;
@@ -98,7 +104,9 @@ static inline bool wino_shape_of(const gen_call *c, wino_shape *w)
 {
     const gen_window *win = &c->attr->window;
     int32_t k = win->kernel[0], stride = win->stride[0];
-    if (win->groups > 1 || k != win->kernel[1] || stride != win->stride[1] || win->dilation[0] != 1 || win->dilation[1] != 1) return false;
+    if (win->groups > 1 || k != win->kernel[1] || stride != win->stride[1] || win->dilation[0] != 1 ||
+        win->dilation[1] != 1)
+        return false;
     if (stride > WINO_MAX_STRIDE || k < 2 || k > WINO_MAX_TAPS * stride || (k == 2 && stride == 2)) return false;
     conv_shape_of(c, &w->s);
     if (w->s.in_c % TILE_GROUP || w->s.out_c % TILE_GROUP) return false;
@@ -132,19 +140,22 @@ static inline bool wino_shape_of(const gen_call *c, wino_shape *w)
             to->row = first[0], to->col = first[1];
             for (int u = 0; u < w->taps; u++)
                 for (int v = 0; v < w->taps; v++)
-                    to->tap[u * w->taps + v] = (int16_t)(tap[0][u] < 0 || tap[1][v] < 0 ? -1 : tap[0][u] * k + tap[1][v]);
+                    to->tap[u * w->taps + v] =
+                        (int16_t)(tap[0][u] < 0 || tap[1][v] < 0 ? -1 : tap[0][u] * k + tap[1][v]);
         }
     return true;
 }
 
 /* Channels c0 .. c1 - 1 of one input phase of a tile, transformed: plane (i, j) of channel c goes to
  * to[(i points + j) plane + (c - c0) / 16 group + c % 16]. Inputs outside of the image are zeros. */
-VEC_INLINE void wino_transform_input(const wino_scheme scheme, const wino_shape *w, const wino_phase *ph, const float *x, wino_place at, int64_t c0, int64_t c1,
-                                     float *to, int64_t plane, int64_t group)
+VEC_INLINE void wino_transform_input(const wino_scheme scheme, const wino_shape *w, const wino_phase *ph,
+                                     const float *x, wino_place at, int64_t c0, int64_t c1, float *to, int64_t plane,
+                                     int64_t group)
 {
     const int points = wino_points(scheme), inputs = wino_inputs(scheme);
     const conv_shape *s = &w->s;
-    const int64_t si = w->si, y0 = at.i * w->pitch * si + ph->row, x0 = at.j * w->pitch * si + ph->col, row = s->in_w * s->in_c * si, col = s->in_c * si;
+    const int64_t si = w->si, y0 = at.i * w->pitch * si + ph->row, x0 = at.j * w->pitch * si + ph->col,
+                  row = s->in_w * s->in_c * si, col = s->in_c * si;
     const float *corner = x + ((at.n * s->in_h + y0) * s->in_w + x0) * s->in_c;
     bool inside = y0 >= 0 && x0 >= 0 && y0 + (inputs - 1) * si < s->in_h && x0 + (inputs - 1) * si < s->in_w;
     for (int64_t c = c0; c < c1; c += VEC_W) {
@@ -152,20 +163,26 @@ VEC_INLINE void wino_transform_input(const wino_scheme scheme, const wino_shape 
         for (int j = 0; j < inputs; j++) {
             vecf d[WINO_MAX], o[WINO_MAX];
             if (inside) {
-                VEC_UNROLL for (int i = 0; i < inputs; i++) d[i] = vec_load(corner + i * row + j * col + c);
+                VEC_UNROLL
+                for (int i = 0; i < inputs; i++) d[i] = vec_load(corner + i * row + j * col + c);
             } else {
                 bool column = x0 + j * si >= 0 && x0 + j * si < s->in_w;
-                VEC_UNROLL for (int i = 0; i < inputs; i++)
-                    d[i] = column && y0 + i * si >= 0 && y0 + i * si < s->in_h ? vec_load(corner + i * row + j * col + c) : vec_set(0);
+                VEC_UNROLL
+                for (int i = 0; i < inputs; i++)
+                    d[i] = column && y0 + i * si >= 0 && y0 + i * si < s->in_h
+                               ? vec_load(corner + i * row + j * col + c)
+                               : vec_set(0);
             }
             wino_input(scheme, d, o);
-            VEC_UNROLL for (int i = 0; i < points; i++) half[i][j] = o[i];
+            VEC_UNROLL
+            for (int i = 0; i < points; i++) half[i][j] = o[i];
         }
         float *v = to + (c - c0) / TILE_GROUP * group + c % TILE_GROUP;
         for (int i = 0; i < points; i++) {
             vecf o[WINO_MAX];
             wino_input(scheme, half[i], o);
-            VEC_UNROLL for (int j = 0; j < points; j++) vec_store(v + (i * points + j) * plane, o[j]);
+            VEC_UNROLL
+            for (int j = 0; j < points; j++) vec_store(v + (i * points + j) * plane, o[j]);
         }
     }
 }

@@ -26,15 +26,30 @@ typedef struct plan {
     int64_t dw_floats;
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* Tiles of a block: V and D of many planes take the place of few. */
-VEC_INLINE int tile_block(const wino_scheme s) { return wino_core(s) == 8 ? 8 : 16; }
+VEC_INLINE int tile_block(const wino_scheme s)
+{
+    return wino_core(s) == 8 ? 8 : 16;
+}
 
 /* Fewest tiles of a chunk: below, bringing S back costs too much. */
-VEC_INLINE int shortest_chunk(const wino_scheme s) { return wino_core(s) == 8 ? 16 : 48; }
+VEC_INLINE int shortest_chunk(const wino_scheme s)
+{
+    return wino_core(s) == 8 ? 16 : 48;
+}
 
 static bool make_plan(const gen_call *c, plan *p)
 {
@@ -51,7 +66,8 @@ static bool make_plan(const gen_call *c, plan *p)
     p->tiles = w->s.n * p->down * p->across;
     int64_t parts = (int64_t)p->in_phases * p->c_blocks * p->k_blocks;
     p->dw_floats = w->s.filter_side[0] * w->s.filter_side[1] * w->s.in_c * w->s.out_c;
-    int64_t chunks = max64(min64(ceil_div(WANTED_PARTS, parts), p->tiles / shortest_chunk(w->scheme)), ceil_div(p->tiles, LONGEST_CHUNK));
+    int64_t chunks = max64(min64(ceil_div(WANTED_PARTS, parts), p->tiles / shortest_chunk(w->scheme)),
+                           ceil_div(p->tiles, LONGEST_CHUNK));
     p->chunks = (int32_t)max64(1, min64(chunks, MAX_PARTIAL_FLOATS / p->dw_floats));
     p->v_plane = wino_odd_lines(min64(CHANNELS, w->s.in_c) * tiles);
     p->d_plane = wino_odd_lines(ceil_div(min64(CHANNELS, w->s.out_c), TILE_COLS) * TILE_COLS * tiles);
@@ -65,7 +81,9 @@ static bool pays(const plan *p)
     const wino_shape *w = &p->w;
     double R = (double)w->depth, K = (double)w->s.out_c, pixels = (double)(w->s.n * w->s.out_h * w->s.out_w);
     double direct = pixels * (double)p->dw_floats;
-    double wino = (double)p->tiles * p->planes * (1.2 * R * K + 6 * R * p->k_blocks + 6 * K * p->in_phases * p->c_blocks) + 4.0 * p->chunks * p->u_planes * R * K;
+    double wino =
+        (double)p->tiles * p->planes * (1.2 * R * K + 6 * R * p->k_blocks + 6 * K * p->in_phases * p->c_blocks) +
+        4.0 * p->chunks * p->u_planes * R * K;
     return wino < 0.95 * direct;
 }
 
@@ -97,72 +115,93 @@ static void prepare(const gen_call *c, const cpu_work *work, void *keep)
 
 /* ---- transforms ---------------------------------------------------------------------------------------------------------------------------------------- */
 
-VEC_INLINE void transform_dy(const wino_scheme scheme, const plan *p, const float *dy, wino_place at, int64_t k0, int64_t k1, float *d)
+VEC_INLINE void transform_dy(const wino_scheme scheme, const plan *p, const float *dy, wino_place at, int64_t k0,
+                             int64_t k1, float *d)
 {
     const int points = wino_points(scheme), results = wino_results(scheme);
     const conv_shape *s = &p->w.s;
-    const int64_t i0 = at.i * results, j0 = at.j * results, row = s->out_w * s->out_c, rows = s->out_h - i0, cols = s->out_w - j0;
+    const int64_t i0 = at.i * results, j0 = at.j * results, row = s->out_w * s->out_c, rows = s->out_h - i0,
+                  cols = s->out_w - j0;
     const float *corner = dy + ((at.n * s->out_h + i0) * s->out_w + j0) * s->out_c;
     for (int64_t k = k0; k < k1; k += VEC_W) {
         vecf half[WINO_MAX][WINO_MAX_CORE];
         for (int j = 0; j < results; j++) {
             vecf y[WINO_MAX_CORE], o[WINO_MAX];
-            VEC_UNROLL for (int i = 0; i < results; i++) y[i] = i < rows && j < cols ? vec_load(corner + i * row + j * s->out_c + k) : vec_set(0);
+            VEC_UNROLL
+            for (int i = 0; i < results; i++)
+                y[i] = i < rows && j < cols ? vec_load(corner + i * row + j * s->out_c + k) : vec_set(0);
             wino_output_back(scheme, y, o);
-            VEC_UNROLL for (int i = 0; i < points; i++) half[i][j] = o[i];
+            VEC_UNROLL
+            for (int i = 0; i < points; i++) half[i][j] = o[i];
         }
         float *to = d + (k - k0) / TILE_COLS * tile_block(scheme) * TILE_COLS + (k - k0) % TILE_COLS;
         for (int i = 0; i < points; i++) {
             vecf o[WINO_MAX];
             wino_output_back(scheme, half[i], o);
-            VEC_UNROLL for (int j = 0; j < points; j++) vec_store(to + (i * points + j) * p->d_plane, o[j]);
+            VEC_UNROLL
+            for (int j = 0; j < points; j++) vec_store(to + (i * points + j) * p->d_plane, o[j]);
         }
     }
 }
 
 /* S += V D over n tiles, all planes; first: S = V D. The last u point of a mixed scheme takes the products of all points past the core. */
-VEC_INLINE void accumulate(const wino_scheme scheme, const plan *p, int64_t n, int64_t n_c, int64_t n_k, const float *v, const float *d, float *s, bool first)
+VEC_INLINE void accumulate(const wino_scheme scheme, const plan *p, int64_t n, int64_t n_c, int64_t n_k, const float *v,
+                           const float *d, float *s, bool first)
 {
     const int points = wino_points(scheme), u_points = wino_u_points(scheme), tiles = tile_block(scheme);
     for (int u = 0; u < u_points * u_points; u++) {
-        int i0 = u / u_points, j0 = u % u_points, i1 = i0 + 1 < u_points ? i0 + 1 : points, j1 = j0 + 1 < u_points ? j0 + 1 : points;
+        int i0 = u / u_points, j0 = u % u_points, i1 = i0 + 1 < u_points ? i0 + 1 : points,
+            j1 = j0 + 1 < u_points ? j0 + 1 : points;
         for (int64_t k = 0; k < n_k; k += TILE_COLS)
             for (int64_t c = 0; c < n_c; c += OUTER_ROWS) {
                 vecf acc[OUTER_ROWS][TILE_VECS];
                 float *to = s + u * p->s_plane + c * CHANNELS + k;
                 const float *vc = v + c / TILE_GROUP * tiles * TILE_GROUP + c % TILE_GROUP, *dk = d + k * tiles;
                 if (first) tile_zero(OUTER_ROWS, TILE_VECS, acc);
-                else VEC_UNROLL for (int r = 0; r < OUTER_ROWS; r++)
-                    VEC_UNROLL for (int q = 0; q < TILE_VECS; q++) acc[r][q] = vec_load(to + r * CHANNELS + q * VEC_W);
+                else VEC_UNROLL
+                for (int r = 0; r < OUTER_ROWS; r++) {
+                    VEC_UNROLL
+                    for (int q = 0; q < TILE_VECS; q++) acc[r][q] = vec_load(to + r * CHANNELS + q * VEC_W);
+                }
                 for (int i = i0; i < i1; i++)
                     for (int j = j0; j < j1; j++)
-                        outer_product(OUTER_ROWS, TILE_VECS, VEC_W, n, vc + (i * points + j) * p->v_plane, TILE_GROUP, dk + (i * points + j) * p->d_plane,
-                                      TILE_COLS, acc);
-                VEC_UNROLL for (int r = 0; r < OUTER_ROWS; r++)
-                    VEC_UNROLL for (int q = 0; q < TILE_VECS; q++) vec_store(to + r * CHANNELS + q * VEC_W, acc[r][q]);
+                        outer_product(OUTER_ROWS, TILE_VECS, VEC_W, n, vc + (i * points + j) * p->v_plane, TILE_GROUP,
+                                      dk + (i * points + j) * p->d_plane, TILE_COLS, acc);
+                VEC_UNROLL
+                for (int r = 0; r < OUTER_ROWS; r++) {
+                    VEC_UNROLL
+                    for (int q = 0; q < TILE_VECS; q++) vec_store(to + r * CHANNELS + q * VEC_W, acc[r][q]);
+                }
             }
     }
 }
 
 /* dw of the block's channels and of the taps that belong to the phase. */
-VEC_INLINE void transform_back(const wino_scheme scheme, const plan *p, const wino_phase *ph, int64_t n_c, int64_t n_k, const float *s, float *dw)
+VEC_INLINE void transform_back(const wino_scheme scheme, const plan *p, const wino_phase *ph, int64_t n_c, int64_t n_k,
+                               const float *s, float *dw)
 {
     const int points = wino_u_points(scheme), taps = wino_taps(scheme);
     const int64_t tap_floats = p->w.s.in_c * p->w.s.out_c;
     for (int64_t c = 0; c < n_c; c++)
         for (int64_t k = 0; k < n_k; k += VEC_W) {
             vecf half[WINO_MAX_TAPS][WINO_MAX];
-            VEC_UNROLL for (int j = 0; j < points; j++) {
+            VEC_UNROLL
+            for (int j = 0; j < points; j++) {
                 vecf m[WINO_MAX], o[WINO_MAX_TAPS];
-                VEC_UNROLL for (int i = 0; i < points; i++) m[i] = vec_load(s + (i * points + j) * p->s_plane + c * CHANNELS + k);
+                VEC_UNROLL
+                for (int i = 0; i < points; i++) m[i] = vec_load(s + (i * points + j) * p->s_plane + c * CHANNELS + k);
                 wino_filter_back(scheme, m, o);
-                VEC_UNROLL for (int i = 0; i < taps; i++) half[i][j] = o[i];
+                VEC_UNROLL
+                for (int i = 0; i < taps; i++) half[i][j] = o[i];
             }
-            VEC_UNROLL for (int i = 0; i < taps; i++) {
+            VEC_UNROLL
+            for (int i = 0; i < taps; i++) {
                 vecf o[WINO_MAX_TAPS];
                 wino_filter_back(scheme, half[i], o);
-                VEC_UNROLL for (int j = 0; j < taps; j++)
-                    if (ph->tap[i * taps + j] >= 0) vec_store(dw + ph->tap[i * taps + j] * tap_floats + c * p->w.s.out_c + k, o[j]);
+                VEC_UNROLL
+                for (int j = 0; j < taps; j++)
+                    if (ph->tap[i * taps + j] >= 0)
+                        vec_store(dw + ph->tap[i * taps + j] * tap_floats + c * p->w.s.out_c + k, o[j]);
             }
         }
 }
@@ -177,16 +216,19 @@ VEC_INLINE void sum_chunk(const wino_scheme scheme, const gen_call *c, const cpu
     const conv_shape *s = &w->s;
     int32_t i = job->part, chunk = i % p->chunks, k_block = i / p->chunks % p->k_blocks;
     int32_t c_block = i / p->chunks / p->k_blocks % p->c_blocks, phase = i / p->chunks / p->k_blocks / p->c_blocks;
-    int64_t c0 = (int64_t)c_block * CHANNELS, c1 = min64(c0 + CHANNELS, s->in_c), k0 = (int64_t)k_block * CHANNELS, k1 = min64(k0 + CHANNELS, s->out_c);
+    int64_t c0 = (int64_t)c_block * CHANNELS, c1 = min64(c0 + CHANNELS, s->in_c), k0 = (int64_t)k_block * CHANNELS,
+            k1 = min64(k0 + CHANNELS, s->out_c);
     int64_t first = p->tiles * chunk / p->chunks, end = p->tiles * (chunk + 1) / p->chunks;
     float *v = job->scratch, *d = v + p->planes * p->v_plane, *sum = d + p->planes * p->d_plane;
     const wino_phase *ph = &w->phase[0][phase];
-    if ((k1 - k0) % TILE_COLS) memset(d, 0, sizeof(float) * (size_t)(p->planes * p->d_plane)); /* columns past K stay zero */
+    if ((k1 - k0) % TILE_COLS)
+        memset(d, 0, sizeof(float) * (size_t)(p->planes * p->d_plane)); /* columns past K stay zero */
     for (int64_t t = first; t < end; t += tiles) {
         int64_t n = min64(tiles, end - t);
         for (int64_t j = 0; j < n; j++) {
             wino_place at = wino_place_of(w, 0, t + j);
-            wino_transform_input(scheme, w, ph, c->in[0].data, at, c0, c1, v + j * TILE_GROUP, p->v_plane, tiles * TILE_GROUP);
+            wino_transform_input(scheme, w, ph, c->in[0].data, at, c0, c1, v + j * TILE_GROUP, p->v_plane,
+                                 tiles * TILE_GROUP);
             transform_dy(scheme, p, c->in[1].data, at, k0, k1, d + j * TILE_COLS);
         }
         accumulate(scheme, p, n, c1 - c0, k1 - k0, v, d, sum, t == first);
@@ -210,8 +252,11 @@ static void add_chunks(const gen_call *c, const cpu_job *job)
 }
 
 /* Each scheme is its own code. */
-#define SCHEME(name) \
-    static void sum_##name(const gen_call *c, const cpu_job *job) { sum_chunk(WINO_##name, c, job); }
+#define SCHEME(name)                                                                                                   \
+    static void sum_##name(const gen_call *c, const cpu_job *job)                                                      \
+    {                                                                                                                  \
+        sum_chunk(WINO_##name, c, job);                                                                                \
+    }
 SCHEME(4_2)
 SCHEME(4_3)
 SCHEME(3_4)

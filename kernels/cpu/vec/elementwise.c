@@ -17,17 +17,17 @@
 enum {
     BLOCK = 512,
     MAX_REG = GEN_CHAIN_MAX_IN + GEN_CHAIN_MAX_CODE,
-    PART_BLOCKS = 16, /* blocks of a part: 32 KB of each stream */
+    PART_BLOCKS = 16,             /* blocks of a part: 32 KB of each stream */
     FUSED_MUL_ADD = GEN_OP_COUNT, /* r = s0 s1 + s2 */
     FUSED_MUL_SUB,                /* r = s0 s1 - s2 */
     FUSED_SUB_MUL,                /* r = s2 - s0 s1 */
 };
 
 typedef enum input_kind {
-    INPUT_FULL,   /* as many elements as the iteration */
-    INPUT_ROW,    /* repeats with a period that divides BLOCK: one block for the whole part */
-    INPUT_LONG,   /* repeats with a period that is a multiple of BLOCK: in place */
-    INPUT_WALK,   /* anything else: filled block by block */
+    INPUT_FULL, /* as many elements as the iteration */
+    INPUT_ROW,  /* repeats with a period that divides BLOCK: one block for the whole part */
+    INPUT_LONG, /* repeats with a period that is a multiple of BLOCK: in place */
+    INPUT_WALK, /* anything else: filled block by block */
 } input_kind;
 
 typedef struct chain_input {
@@ -48,8 +48,8 @@ typedef struct program {
     int64_t count;
     int32_t n_in, n_out, n_code, n_slots;
     int16_t out[GEN_CHAIN_MAX_OUT];
-    int16_t slot[MAX_REG];      /* scratch block of a register, -1: none needed */
-    int16_t last_use[MAX_REG];  /* index of the last instruction that reads it; n_code for outputs */
+    int16_t slot[MAX_REG];     /* scratch block of a register, -1: none needed */
+    int16_t last_use[MAX_REG]; /* index of the last instruction that reads it; n_code for outputs */
     chain_input input[GEN_CHAIN_MAX_IN];
     instruction code[GEN_CHAIN_MAX_CODE];
 } program;
@@ -71,7 +71,8 @@ static void describe_input(const gen_shape *shape, const gen_shape *iteration, c
         if (m == 1) full = false;
         else if (!full) periodic = false; /* varies outside of a repeated axis */
         if (m != 1 && full) period *= n;
-        bool merges = rank > 0 && ((s == 0 && step[rank - 1] == 0) || (s != 0 && step[rank - 1] != 0 && s == step[rank - 1] * size[rank - 1]));
+        bool merges = rank > 0 && ((s == 0 && step[rank - 1] == 0) ||
+                                   (s != 0 && step[rank - 1] != 0 && s == step[rank - 1] * size[rank - 1]));
         if (merges) size[rank - 1] *= n;
         else size[rank] = n, step[rank] = s, rank++;
         stride *= m;
@@ -79,7 +80,10 @@ static void describe_input(const gen_shape *shape, const gen_shape *iteration, c
     in->rank = rank;
     for (int i = 0; i < rank; i++) in->size[i] = size[rank - 1 - i], in->stride[i] = step[rank - 1 - i];
     in->period = period;
-    in->kind = full ? INPUT_FULL : periodic && BLOCK % period == 0 ? INPUT_ROW : periodic && period % BLOCK == 0 ? INPUT_LONG : INPUT_WALK;
+    in->kind = full                              ? INPUT_FULL
+               : periodic && BLOCK % period == 0 ? INPUT_ROW
+               : periodic && period % BLOCK == 0 ? INPUT_LONG
+                                                 : INPUT_WALK;
 }
 
 /* A product that only the following sum reads becomes one instruction. */
@@ -95,7 +99,8 @@ static void fuse_products(program *p)
         instruction now = p->code[i];
         const instruction *before = n ? &p->code[n - 1] : NULL;
         bool sum = now.op == GEN_OP_ADD || now.op == GEN_OP_SUB;
-        if (sum && before && before->op == GEN_OP_MUL && uses[before->to] == 1 && (now.src[0] == before->to || now.src[1] == before->to)) {
+        if (sum && before && before->op == GEN_OP_MUL && uses[before->to] == 1 &&
+            (now.src[0] == before->to || now.src[1] == before->to)) {
             bool first = now.src[0] == before->to;
             int16_t other = first ? now.src[1] : now.src[0];
             now.op = now.op == GEN_OP_ADD ? FUSED_MUL_ADD : first ? FUSED_MUL_SUB : FUSED_SUB_MUL;
@@ -131,14 +136,18 @@ static void allocate_slots(program *p)
     }
 }
 
-static program *program_of(const cpu_job *job) { return job->keep; }
+static program *program_of(const cpu_job *job)
+{
+    return job->keep;
+}
 
 static int32_t code_of(const gen_call *c, program *p)
 {
     if (c->op != GEN_OP_CHAIN) {
         p->n_in = c->n_in, p->n_out = 1, p->n_code = 1;
         p->out[0] = (int16_t)c->n_in;
-        p->code[0] = (instruction){ (int32_t)c->op, { 0, 1, 2 }, (int16_t)c->n_in, (float)c->attr->a, (float)c->attr->b };
+        p->code[0] =
+            (instruction){ (int32_t)c->op, { 0, 1, 2 }, (int16_t)c->n_in, (float)c->attr->a, (float)c->attr->b };
         for (int s = c->n_in; s < 3; s++) p->code[0].src[s] = -1;
         return 1;
     }
@@ -147,7 +156,11 @@ static int32_t code_of(const gen_call *c, program *p)
     memcpy(p->out, chain->out, sizeof p->out);
     for (int i = 0; i < chain->n_code; i++) {
         const gen_chain_code *from = &chain->code[i];
-        p->code[i] = (instruction){ (int32_t)from->op, { from->src[0], from->src[1], from->src[2] }, (int16_t)(chain->n_in + i), (float)from->a, (float)from->b };
+        p->code[i] = (instruction){ (int32_t)from->op,
+                                    { from->src[0], from->src[1], from->src[2] },
+                                    (int16_t)(chain->n_in + i),
+                                    (float)from->a,
+                                    (float)from->b };
         int n_in = gen_op_get(from->op)->n_in;
         for (int s = n_in; s < 3; s++) p->code[i].src[s] = -1;
     }
@@ -209,29 +222,29 @@ static void fill(const chain_input *in, const float *x, int64_t begin, int n, fl
 }
 
 #define EACH for (int i = 0; i < n; i += VEC_W)
-#define UNARY(id, expression)                          \
-    case GEN_OP_##id:                                  \
-        EACH                                           \
-        {                                              \
-            vecf x = vec_load(s0 + i);                 \
-            vec_store(y + i, expression);              \
-        }                                              \
+#define UNARY(id, expression)                                                                                          \
+    case GEN_OP_##id:                                                                                                  \
+        EACH                                                                                                           \
+        {                                                                                                              \
+            vecf x = vec_load(s0 + i);                                                                                 \
+            vec_store(y + i, expression);                                                                              \
+        }                                                                                                              \
         break
-#define BINARY(id, expression)                                     \
-    case id:                                                       \
-        EACH                                                       \
-        {                                                          \
-            vecf x = vec_load(s0 + i), z = vec_load(s1 + i);       \
-            vec_store(y + i, expression);                          \
-        }                                                          \
+#define BINARY(id, expression)                                                                                         \
+    case id:                                                                                                           \
+        EACH                                                                                                           \
+        {                                                                                                              \
+            vecf x = vec_load(s0 + i), z = vec_load(s1 + i);                                                           \
+            vec_store(y + i, expression);                                                                              \
+        }                                                                                                              \
         break
-#define TERNARY(id, expression)                                                          \
-    case id:                                                                             \
-        EACH                                                                             \
-        {                                                                                \
-            vecf x = vec_load(s0 + i), z = vec_load(s1 + i), u = vec_load(s2 + i);       \
-            vec_store(y + i, expression);                                                \
-        }                                                                                \
+#define TERNARY(id, expression)                                                                                        \
+    case id:                                                                                                           \
+        EACH                                                                                                           \
+        {                                                                                                              \
+            vecf x = vec_load(s0 + i), z = vec_load(s1 + i), u = vec_load(s2 + i);                                     \
+            vec_store(y + i, expression);                                                                              \
+        }                                                                                                              \
         break
 
 static void run_instruction(const instruction *in, const float *s0, const float *s1, const float *s2, float *y, int n)
@@ -292,7 +305,8 @@ static void run(const gen_call *c, const cpu_job *job)
         if (p->input[r].kind == INPUT_ROW) fill(&p->input[r], c->in[r].data, 0, BLOCK, slots + p->slot[r] * BLOCK);
     for (int i = 0; i < p->n_code; i++) /* the first output of a register is its memory, where that is safe */
         for (int k = p->n_out - 1; k >= 0; k--)
-            if (p->out[k] == p->code[i].to && safe_in_place(c, p, i, c->out[k].data)) direct[p->code[i].to] = c->out[k].data;
+            if (p->out[k] == p->code[i].to && safe_in_place(c, p, i, c->out[k].data))
+                direct[p->code[i].to] = c->out[k].data;
 
     for (int64_t at = begin; at < end; at += BLOCK) {
         bool whole = end - at >= BLOCK;
@@ -309,7 +323,8 @@ static void run(const gen_call *c, const cpu_job *job)
         for (int i = 0; i < p->n_code; i++) {
             const instruction *in = &p->code[i];
             reg[in->to] = whole && direct[in->to] ? direct[in->to] + at : slots + p->slot[in->to] * BLOCK;
-            run_instruction(in, reg[in->src[0]], in->src[1] < 0 ? NULL : reg[in->src[1]], in->src[2] < 0 ? NULL : reg[in->src[2]], reg[in->to], padded);
+            run_instruction(in, reg[in->src[0]], in->src[1] < 0 ? NULL : reg[in->src[1]],
+                            in->src[2] < 0 ? NULL : reg[in->src[2]], reg[in->to], padded);
         }
         for (int k = 0; k < p->n_out; k++) {
             float *to = (float *)c->out[k].data + at;

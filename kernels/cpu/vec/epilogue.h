@@ -59,15 +59,19 @@ static void epilogue_late(const epilogue *e, float *y, int64_t n)
 }
 
 /* Rows of a tile to memory: row i at y[i] (NULL: none), columns k .. k + n - 1 of it, n <= TILE_COLS. */
-VEC_INLINE void epilogue_tile(const epilogue *e, const int rows, vecf acc[][TILE_VECS], float *const *y, int64_t k, int n)
+VEC_INLINE void epilogue_tile(const epilogue *e, const int rows, vecf acc[][TILE_VECS], float *const *y, int64_t k,
+                              int n)
 {
     if (n == TILE_COLS) {
         vecf bias[TILE_VECS], slope = vec_set(e->slope);
-        VEC_UNROLL for (int j = 0; j < TILE_VECS; j++) bias[j] = e->bias ? vec_load(e->bias + k + j * VEC_W) : vec_set(0);
-        VEC_UNROLL for (int i = 0; i < rows; i++) {
+        VEC_UNROLL
+        for (int j = 0; j < TILE_VECS; j++) bias[j] = e->bias ? vec_load(e->bias + k + j * VEC_W) : vec_set(0);
+        VEC_UNROLL
+        for (int i = 0; i < rows; i++) {
             if (!y[i]) continue;
             float *to = y[i] + k;
-            VEC_UNROLL for (int j = 0; j < TILE_VECS; j++) {
+            VEC_UNROLL
+            for (int j = 0; j < TILE_VECS; j++) {
                 vecf v = acc[i][j] + bias[j];
                 if (e->residual) v = v + vec_load(e->residual + (to - e->y) + j * VEC_W);
                 if (e->slope != 1.0f) v = vec_max(v * slope, v);
@@ -75,9 +79,11 @@ VEC_INLINE void epilogue_tile(const epilogue *e, const int rows, vecf acc[][TILE
             }
         }
     } else {
-        VEC_UNROLL for (int i = 0; i < rows; i++) {
+        VEC_UNROLL
+        for (int i = 0; i < rows; i++) {
             if (!y[i]) continue;
-            VEC_UNROLL for (int j = 0; j < TILE_VECS; j++) {
+            VEC_UNROLL
+            for (int j = 0; j < TILE_VECS; j++) {
                 int left = n - j * VEC_W < VEC_W ? n - j * VEC_W : VEC_W;
                 if (left > 0) epilogue_store(e, acc[i][j], y[i] + k + j * VEC_W, k + j * VEC_W, left);
             }

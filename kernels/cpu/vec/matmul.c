@@ -20,14 +20,23 @@ typedef struct plan {
     int64_t batch, m, n, k, a_step, b_step; /* steps between matrices; 0: the same for all */
     int64_t a_row, a_col, b_row, b_col;     /* strides of a[m,k], b[k,n] */
     int32_t rows, tiles, panels;
-    int32_t tile_block, panel_block;        /* of a part */
-    int64_t packed_b, packed_a;             /* floats for one matrix */
+    int32_t tile_block, panel_block; /* of a part */
+    int64_t packed_b, packed_a;      /* floats for one matrix */
     bool narrow;
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* Heights that exist as code. A tile costs about rows + 2 (the loads of b); the cheapest total wins, the taller of equals. */
 static int32_t best_rows(int64_t m)
@@ -37,7 +46,8 @@ static int32_t best_rows(int64_t m)
     int32_t rows = 1;
     for (size_t i = 0; i < sizeof heights / sizeof *heights; i++) {
         if (heights[i] > TILE_ROWS) continue;
-        int64_t cost = ceil_div(m, heights[i]) * (max64(heights[i], TILE_ROWS / 3) + 2); /* short tiles wait for their own sums */
+        int64_t cost =
+            ceil_div(m, heights[i]) * (max64(heights[i], TILE_ROWS / 3) + 2); /* short tiles wait for their own sums */
         if (cost < best) best = cost, rows = heights[i];
     }
     return rows;
@@ -60,7 +70,8 @@ static plan make_plan(const gen_call *c)
     p.panels = (int32_t)ceil_div(p.n, TILE_COLS);
     p.packed_a = (int64_t)p.tiles * ceil_div(p.k, TILE_GROUP) * p.rows * TILE_GROUP;
     p.packed_b = p.narrow ? p.n * ceil_div(p.k, VEC_W) * VEC_W : p.panels * p.k * TILE_COLS;
-    int64_t fits = max64(1, BLOCK_BYTES / (int64_t)sizeof(float) / max64(1, p.k * p.rows)), parts = ceil_div(WANTED_PARTS, max64(1, p.batch));
+    int64_t fits = max64(1, BLOCK_BYTES / (int64_t)sizeof(float) / max64(1, p.k * p.rows)),
+            parts = ceil_div(WANTED_PARTS, max64(1, p.batch));
     p.tile_block = (int32_t)max64(1, min64(fits, ceil_div(p.tiles, parts)));
     p.panel_block = (int32_t)max64(1, ceil_div((int64_t)p.panels * ceil_div(p.tiles, p.tile_block), parts));
     if (p.panel_block > p.panels) p.panel_block = p.panels;
@@ -79,8 +90,14 @@ static bool fits(const gen_call *c)
     return (a_batch == batch || a_batch == 1) && (b_batch == batch || b_batch == 1);
 }
 
-static int32_t pack_parts(const plan *p) { return p->panels * (int32_t)(p->b_step ? p->batch : 1); }
-static int32_t pack_a_parts(const plan *p) { return (int32_t)ceil_div(p->tiles, 4) * (int32_t)(p->a_step ? p->batch : 1); }
+static int32_t pack_parts(const plan *p)
+{
+    return p->panels * (int32_t)(p->b_step ? p->batch : 1);
+}
+static int32_t pack_a_parts(const plan *p)
+{
+    return (int32_t)ceil_div(p->tiles, 4) * (int32_t)(p->a_step ? p->batch : 1);
+}
 
 static void setup(const gen_call *c, cpu_work *w)
 {
@@ -116,7 +133,8 @@ static void pack_panel(const gen_call *c, const plan *p, int32_t part, float *sh
 static void pack_rows(const gen_call *c, const plan *p, int32_t part, float *packed)
 {
     int32_t quads = (int32_t)ceil_div(p->tiles, 4);
-    int64_t batch = part / quads, tile0 = part % quads * 4, tile1 = min64(tile0 + 4, p->tiles), groups = ceil_div(p->k, TILE_GROUP);
+    int64_t batch = part / quads, tile0 = part % quads * 4, tile1 = min64(tile0 + 4, p->tiles),
+            groups = ceil_div(p->k, TILE_GROUP);
     for (int64_t tile = tile0; tile < tile1; tile++) {
         int64_t n = min64(p->rows, p->m - tile * p->rows);
         const float *a = (const float *)c->in[0].data + batch * p->a_step + tile * p->rows * p->a_row;
@@ -125,7 +143,8 @@ static void pack_rows(const gen_call *c, const plan *p, int32_t part, float *pac
             int64_t k0 = g * TILE_GROUP, depth = min64(TILE_GROUP, p->k - k0);
             if (p->a_col != 1) transpose_block(depth, n, a + k0 * p->a_col, p->a_col, to, TILE_GROUP);
             else
-                for (int64_t i = 0; i < n; i++) memcpy(to + i * TILE_GROUP, a + i * p->a_row + k0, sizeof(float) * (size_t)depth);
+                for (int64_t i = 0; i < n; i++)
+                    memcpy(to + i * TILE_GROUP, a + i * p->a_row + k0, sizeof(float) * (size_t)depth);
             for (int64_t i = n; i < p->rows; i++) memset(to + i * TILE_GROUP, 0, sizeof(float) * TILE_GROUP);
         }
     }
@@ -144,8 +163,8 @@ static void pack_columns(const gen_call *c, const plan *p, float *shared)
 
 /* ---- phase 1 ------------------------------------------------------------------------------------------------------------------------------------ */
 
-VEC_INLINE void tiles_of(const int rows, const plan *p, const epilogue *e, const float *a, const float *b, float *y, int64_t tile0, int64_t tile1,
-                         int64_t panel0, int64_t panel1)
+VEC_INLINE void tiles_of(const int rows, const plan *p, const epilogue *e, const float *a, const float *b, float *y,
+                         int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1)
 {
     int64_t tile_floats = ceil_div(p->k, TILE_GROUP) * rows * TILE_GROUP;
     for (int64_t panel = panel0; panel < panel1; panel++)
@@ -163,40 +182,53 @@ static void run_tiles(const gen_call *c, const cpu_job *job, const plan *p)
 {
     const epilogue e = epilogue_of(c);
     int64_t blocks_n = ceil_div(p->panels, p->panel_block), blocks_m = ceil_div(p->tiles, p->tile_block), i = job->part;
-    int64_t batch = i / blocks_n / blocks_m, tile0 = i / blocks_n % blocks_m * p->tile_block, panel0 = i % blocks_n * p->panel_block;
+    int64_t batch = i / blocks_n / blocks_m, tile0 = i / blocks_n % blocks_m * p->tile_block,
+            panel0 = i % blocks_n * p->panel_block;
     if (batch >= p->batch) return;
     int64_t tile1 = min64(tile0 + p->tile_block, p->tiles), panel1 = min64(panel0 + p->panel_block, p->panels);
     const float *b = (const float *)job->shared + (p->b_step ? batch * p->packed_b : 0);
-    const float *a = (const float *)job->shared + p->packed_b * (p->b_step ? p->batch : 1) + (p->a_step ? batch * p->packed_a : 0);
+    const float *a =
+        (const float *)job->shared + p->packed_b * (p->b_step ? p->batch : 1) + (p->a_step ? batch * p->packed_a : 0);
     float *y = (float *)c->out[0].data + batch * p->m * p->n;
     switch (p->rows) {
-#define HEIGHT(rows) case rows: tiles_of(rows, p, &e, a, b, y, tile0, tile1, panel0, panel1); break;
+#define HEIGHT(rows)                                                                                                   \
+    case rows:                                                                                                         \
+        tiles_of(rows, p, &e, a, b, y, tile0, tile1, panel0, panel1);                                                  \
+        break;
 #if VEC_ISA == 3
-        HEIGHT(14) HEIGHT(12) HEIGHT(11) HEIGHT(8)
+        HEIGHT(14)
+        HEIGHT(12)
+        HEIGHT(11)
+        HEIGHT(8)
 #endif
-        HEIGHT(6) HEIGHT(4) HEIGHT(2) HEIGHT(1)
+        HEIGHT(6)
+        HEIGHT(4) HEIGHT(2) HEIGHT(1)
 #undef HEIGHT
-    default: break;
+            default : break;
     }
 }
 
 VEC_INLINE void dot_row(const int n, const float *a, const float *b, int64_t ld, int64_t k, float *sum)
 {
     vecf acc[NARROW][2];
-    VEC_UNROLL for (int j = 0; j < n; j++) acc[j][0] = acc[j][1] = vec_set(0);
+    VEC_UNROLL
+    for (int j = 0; j < n; j++) acc[j][0] = acc[j][1] = vec_set(0);
     int64_t i = 0;
     for (; i + 2 * VEC_W <= k; i += 2 * VEC_W) {
         vecf x = vec_load(a + i), z = vec_load(a + i + VEC_W);
-        VEC_UNROLL for (int j = 0; j < n; j++) {
+        VEC_UNROLL
+        for (int j = 0; j < n; j++) {
             acc[j][0] = vec_fma(x, vec_load(b + j * ld + i), acc[j][0]);
             acc[j][1] = vec_fma(z, vec_load(b + j * ld + i + VEC_W), acc[j][1]);
         }
     }
     for (; i < k; i += VEC_W) {
         vecf x = vec_load_n(a + i, (int)min64(VEC_W, k - i));
-        VEC_UNROLL for (int j = 0; j < n; j++) acc[j][0] = vec_fma(x, vec_load(b + j * ld + i), acc[j][0]);
+        VEC_UNROLL
+        for (int j = 0; j < n; j++) acc[j][0] = vec_fma(x, vec_load(b + j * ld + i), acc[j][0]);
     }
-    VEC_UNROLL for (int j = 0; j < n; j++) sum[j] = vec_sum(acc[j][0] + acc[j][1]);
+    VEC_UNROLL
+    for (int j = 0; j < n; j++) sum[j] = vec_sum(acc[j][0] + acc[j][1]);
 }
 
 static void run_narrow(const gen_call *c, const cpu_job *job, const plan *p)
@@ -227,7 +259,8 @@ static void run(const gen_call *c, const cpu_job *job)
     float *shared = job->shared;
     if (job->phase == 0 && p.narrow) pack_columns(c, &p, shared);
     else if (job->phase == 0 && job->part < pack_parts(&p)) pack_panel(c, &p, job->part, shared);
-    else if (job->phase == 0) pack_rows(c, &p, job->part - pack_parts(&p), shared + p.packed_b * (p.b_step ? p.batch : 1));
+    else if (job->phase == 0)
+        pack_rows(c, &p, job->part - pack_parts(&p), shared + p.packed_b * (p.b_step ? p.batch : 1));
     else if (p.narrow) run_narrow(c, job, &p);
     else run_tiles(c, job, &p);
 }

@@ -16,27 +16,34 @@ enum {
     TILE_ROWS = VEC_ISA == 3 ? 14 : 6,
     TILE_VECS = 2,
     TILE_COLS = TILE_VECS * VEC_W,
-    TILE_GROUP = 16,                      /* steps of a packed row, for all instruction sets */
-    OUTER_ROWS = VEC_ISA == 3 ? 8 : 4,    /* rows of an outer product: divides the usual channel counts */
+    TILE_GROUP = 16,                   /* steps of a packed row, for all instruction sets */
+    OUTER_ROWS = VEC_ISA == 3 ? 8 : 4, /* rows of an outer product: divides the usual channel counts */
 };
 
 VEC_INLINE void tile_zero(const int rows, const int vecs, vecf acc[][TILE_VECS])
 {
-    VEC_UNROLL for (int i = 0; i < rows; i++)
-        VEC_UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = vec_set(0);
+    VEC_UNROLL
+    for (int i = 0; i < rows; i++) {
+        VEC_UNROLL
+        for (int j = 0; j < vecs; j++) acc[i][j] = vec_set(0);
+    }
 }
 
 VEC_INLINE void tile_step(const int rows, const float *restrict a, const float *restrict b, vecf acc[][TILE_VECS])
 {
     vecf col[TILE_VECS];
-    VEC_UNROLL for (int j = 0; j < TILE_VECS; j++) col[j] = vec_load(b + j * VEC_W);
-    VEC_UNROLL for (int i = 0; i < rows; i++) {
+    VEC_UNROLL
+    for (int j = 0; j < TILE_VECS; j++) col[j] = vec_load(b + j * VEC_W);
+    VEC_UNROLL
+    for (int i = 0; i < rows; i++) {
         vecf row = vec_set(a[i * TILE_GROUP]);
-        VEC_UNROLL for (int j = 0; j < TILE_VECS; j++) acc[i][j] = vec_fma(row, col[j], acc[i][j]);
+        VEC_UNROLL
+        for (int j = 0; j < TILE_VECS; j++) acc[i][j] = vec_fma(row, col[j], acc[i][j]);
     }
 }
 
-VEC_INLINE void tile_product(const int rows, int64_t depth, const float *restrict a, const float *restrict b, vecf acc[][TILE_VECS])
+VEC_INLINE void tile_product(const int rows, int64_t depth, const float *restrict a, const float *restrict b,
+                             vecf acc[][TILE_VECS])
 {
     for (; depth >= TILE_GROUP; depth -= TILE_GROUP, a += rows * TILE_GROUP)
         for (int k = 0; k < TILE_GROUP; k++, b += TILE_COLS) tile_step(rows, a + k, b, acc);
@@ -44,34 +51,40 @@ VEC_INLINE void tile_product(const int rows, int64_t depth, const float *restric
 }
 
 /* The same for a panel b that streams from beyond L2: the next lines are asked for early. Reads no memory past b itself. */
-VEC_INLINE void tile_product_stream(const int rows, int64_t depth, const float *restrict a, const float *restrict b, vecf acc[][TILE_VECS])
+VEC_INLINE void tile_product_stream(const int rows, int64_t depth, const float *restrict a, const float *restrict b,
+                                    vecf acc[][TILE_VECS])
 {
     enum { AHEAD = 1024 }; /* floats; longer distances were worse */
     for (; depth >= TILE_GROUP; depth -= TILE_GROUP, a += rows * TILE_GROUP)
         for (int k = 0; k < TILE_GROUP; k++, b += TILE_COLS) {
-            VEC_UNROLL for (int j = 0; j < TILE_COLS; j += 16) __builtin_prefetch(b + AHEAD + j, 0, 2);
+            VEC_UNROLL
+            for (int j = 0; j < TILE_COLS; j += 16) __builtin_prefetch(b + AHEAD + j, 0, 2);
             tile_step(rows, a + k, b, acc);
         }
     for (int k = 0; k < depth; k++, b += TILE_COLS) tile_step(rows, a + k, b, acc);
 }
 
 /* n_last: columns of the last vector, VEC_W when it is whole (a constant there). */
-VEC_INLINE void outer_product(const int rows, const int vecs, const int n_last, int64_t depth, const float *restrict a, int64_t ld_a,
-                              const float *restrict b, int64_t ld_b, vecf acc[][TILE_VECS])
+VEC_INLINE void outer_product(const int rows, const int vecs, const int n_last, int64_t depth, const float *restrict a,
+                              int64_t ld_a, const float *restrict b, int64_t ld_b, vecf acc[][TILE_VECS])
 {
     for (int64_t t = 0; t < depth; t++, a += ld_a, b += ld_b) {
         vecf col[TILE_VECS];
-        VEC_UNROLL for (int j = 0; j < vecs; j++)
+        VEC_UNROLL
+        for (int j = 0; j < vecs; j++)
             col[j] = j == vecs - 1 && n_last < VEC_W ? vec_load_n(b + j * VEC_W, n_last) : vec_load(b + j * VEC_W);
-        VEC_UNROLL for (int i = 0; i < rows; i++) {
+        VEC_UNROLL
+        for (int i = 0; i < rows; i++) {
             vecf row = vec_set(a[i]);
-            VEC_UNROLL for (int j = 0; j < vecs; j++) acc[i][j] = vec_fma(row, col[j], acc[i][j]);
+            VEC_UNROLL
+            for (int j = 0; j < vecs; j++) acc[i][j] = vec_fma(row, col[j], acc[i][j]);
         }
     }
 }
 
 /* to[j][i] = from[i][j] for a block of rows x cols: 4 x 4 at a time. */
-VEC_INLINE void transpose_block(int64_t rows, int64_t cols, const float *from, int64_t ld_from, float *to, int64_t ld_to)
+VEC_INLINE void transpose_block(int64_t rows, int64_t cols, const float *from, int64_t ld_from, float *to,
+                                int64_t ld_to)
 {
     int64_t i = 0;
     for (; i + 4 <= rows; i += 4) {

@@ -14,8 +14,14 @@
 
 enum { PART_ELEMENTS = 16384 };
 
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* A walk: n[i] steps of to[i] and from[i] floats, outermost first. */
 typedef struct walk {
@@ -60,7 +66,8 @@ static walk walk_of(const gen_call *c, int64_t *first)
         int own = axis - (y->rank - x->rank);
         int64_t stride = 0;
         if (c->op == GEN_OP_TRANSPOSE) stride = from[c->attr->perm[axis]];
-        else if (c->op == GEN_OP_SLICE) stride = c->attr->step[axis] * from[axis], *first += c->attr->start[axis] * from[axis];
+        else if (c->op == GEN_OP_SLICE)
+            stride = c->attr->step[axis] * from[axis], *first += c->attr->start[axis] * from[axis];
         else if (own >= 0 && x->dim[own] != 1) stride = from[own];
         add_axis(&w, y->dim[axis], to[axis], stride);
     }
@@ -88,9 +95,11 @@ static void copy_axes(const walk *w, int depth, int64_t begin, int64_t end, floa
         enum { BLOCK = 64 }; /* columns at once: what they touch stays in L1 */
         int64_t rows = w->n[depth + 1], cols = end - begin;
         for (int64_t i = 0; i < rows; i += BLOCK)
-            transpose_block(min64(BLOCK, rows - i), cols, from + i * w->from[depth + 1], w->from[depth + 1], to + i, w->to[depth]);
+            transpose_block(min64(BLOCK, rows - i), cols, from + i * w->from[depth + 1], w->from[depth + 1], to + i,
+                            w->to[depth]);
     } else {
-        for (int64_t i = begin; i < end; i++, to += w->to[depth], from += w->from[depth]) copy_axes(w, depth + 1, 0, w->n[depth + 1], to, from);
+        for (int64_t i = begin; i < end; i++, to += w->to[depth], from += w->from[depth])
+            copy_axes(w, depth + 1, 0, w->n[depth + 1], to, from);
     }
 }
 

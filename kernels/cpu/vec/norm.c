@@ -27,9 +27,18 @@ typedef struct plan {
     int32_t chunks; /* of the pixels of one sample */
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 static plan make_plan(const gen_call *c)
 {
@@ -44,7 +53,10 @@ static plan make_plan(const gen_call *c)
 
 /* ---- sums of one chunk, lanes along the channels --------------------------------------------------------------------------------------------------- */
 
-VEC_INLINE vecf load_some(const float *p, int n) { return n == VEC_W ? vec_load(p) : vec_load_n(p, n); }
+VEC_INLINE vecf load_some(const float *p, int n)
+{
+    return n == VEC_W ? vec_load(p) : vec_load_n(p, n);
+}
 VEC_INLINE void store_some(float *p, vecf v, int n)
 {
     if (n == VEC_W) vec_store(p, v);
@@ -52,34 +64,46 @@ VEC_INLINE void store_some(float *p, vecf v, int n)
 }
 
 /* s[c] = sum (x - shift[c]), q[c] = sum (x - shift[c])^2 */
-VEC_INLINE void moments(const int vecs, int n_last, const float *x, int64_t rows, int64_t ld, const float *shift, float *s, float *q)
+VEC_INLINE void moments(const int vecs, int n_last, const float *x, int64_t rows, int64_t ld, const float *shift,
+                        float *s, float *q)
 {
     vecf sum[4], square[4], k[4];
-    VEC_UNROLL for (int j = 0; j < vecs; j++) sum[j] = square[j] = vec_set(0), k[j] = load_some(shift + j * VEC_W, j == vecs - 1 ? n_last : VEC_W);
-    for (int64_t r = 0; r < rows; r++, x += ld)
-        VEC_UNROLL for (int j = 0; j < vecs; j++) {
+    VEC_UNROLL
+    for (int j = 0; j < vecs; j++)
+        sum[j] = square[j] = vec_set(0), k[j] = load_some(shift + j * VEC_W, j == vecs - 1 ? n_last : VEC_W);
+    for (int64_t r = 0; r < rows; r++, x += ld) {
+        VEC_UNROLL
+        for (int j = 0; j < vecs; j++) {
             vecf d = load_some(x + j * VEC_W, j == vecs - 1 ? n_last : VEC_W) - k[j];
             sum[j] = sum[j] + d;
             square[j] = vec_fma(d, d, square[j]);
         }
-    VEC_UNROLL for (int j = 0; j < vecs; j++) {
+    }
+    VEC_UNROLL
+    for (int j = 0; j < vecs; j++) {
         store_some(s + j * VEC_W, sum[j], j == vecs - 1 ? n_last : VEC_W);
         store_some(q + j * VEC_W, square[j], j == vecs - 1 ? n_last : VEC_W);
     }
 }
 
 /* s[c] = sum dy, q[c] = sum dy (x - mean[c]) */
-VEC_INLINE void dy_moments(const int vecs, int n_last, const float *x, const float *dy, int64_t rows, int64_t ld, const float *mean, float *s, float *q)
+VEC_INLINE void dy_moments(const int vecs, int n_last, const float *x, const float *dy, int64_t rows, int64_t ld,
+                           const float *mean, float *s, float *q)
 {
     vecf sum[4], product[4], k[4];
-    VEC_UNROLL for (int j = 0; j < vecs; j++) sum[j] = product[j] = vec_set(0), k[j] = load_some(mean + j * VEC_W, j == vecs - 1 ? n_last : VEC_W);
-    for (int64_t r = 0; r < rows; r++, x += ld, dy += ld)
-        VEC_UNROLL for (int j = 0; j < vecs; j++) {
+    VEC_UNROLL
+    for (int j = 0; j < vecs; j++)
+        sum[j] = product[j] = vec_set(0), k[j] = load_some(mean + j * VEC_W, j == vecs - 1 ? n_last : VEC_W);
+    for (int64_t r = 0; r < rows; r++, x += ld, dy += ld) {
+        VEC_UNROLL
+        for (int j = 0; j < vecs; j++) {
             vecf d = load_some(dy + j * VEC_W, j == vecs - 1 ? n_last : VEC_W);
             sum[j] = sum[j] + d;
             product[j] = vec_fma(d, load_some(x + j * VEC_W, j == vecs - 1 ? n_last : VEC_W) - k[j], product[j]);
         }
-    VEC_UNROLL for (int j = 0; j < vecs; j++) {
+    }
+    VEC_UNROLL
+    for (int j = 0; j < vecs; j++) {
         store_some(s + j * VEC_W, sum[j], j == vecs - 1 ? n_last : VEC_W);
         store_some(q + j * VEC_W, product[j], j == vecs - 1 ? n_last : VEC_W);
     }
@@ -226,7 +250,10 @@ const cpu_kernel VEC_FN(norm_stats) = { VEC_NAME("norm_stats"), NULL, stats_setu
 
 /* ---- norm -------------------------------------------------------------------------------------------------------------------------------------------- */
 
-static int32_t row_parts(const plan *p) { return cpu_parts_for(p->n * p->pixels, max64(1, PART_ELEMENTS / p->c)); }
+static int32_t row_parts(const plan *p)
+{
+    return cpu_parts_for(p->n * p->pixels, max64(1, PART_ELEMENTS / p->c));
+}
 
 static void norm_setup(const gen_call *c, cpu_work *w)
 {
@@ -261,7 +288,8 @@ static void norm_run(const gen_call *c, const cpu_job *job)
             }
         for (; k < p.c; k += VEC_W) {
             int n = (int)min64(VEC_W, p.c - k);
-            vecf v = vec_fma(load_some(from + k, n) - load_some(mean + k, n), load_some(scale + k, n), load_some(beta + k, n));
+            vecf v = vec_fma(load_some(from + k, n) - load_some(mean + k, n), load_some(scale + k, n),
+                             load_some(beta + k, n));
             epilogue_store(&e, v, to + k, k, n);
         }
         if (e.late) epilogue_late(&e, to, p.c);
@@ -293,7 +321,8 @@ static void dx_join(const gen_call *c, const cpu_job *job, const plan *p, float 
     cpu_part_range(job, p->n * p->groups, 1, &begin, &end);
     for (int64_t i = begin; i < end; i++) {
         int64_t n = i / p->groups, g = i % p->groups;
-        double e = 0, eu = 0, rstd = (double)stats[(n * 2 + 1) * p->groups + g], count = (double)(p->pixels * p->group_c);
+        double e = 0, eu = 0, rstd = (double)stats[(n * 2 + 1) * p->groups + g],
+               count = (double)(p->pixels * p->group_c);
         for (int64_t k = g * p->group_c; k < (g + 1) * p->group_c; k++) {
             double s, q;
             channel_sums(p, job->shared, n, k, &s, &q);
@@ -308,7 +337,8 @@ static void dx_join(const gen_call *c, const cpu_job *job, const plan *p, float 
 static void dx_rows(const gen_call *c, const cpu_job *job, const plan *p, const float *means)
 {
     const float *x = c->in[0].data, *gamma = c->in[2].data, *dy = c->in[3].data;
-    float *dx = c->out[0].data, *mean = job->scratch, *rstd = mean + p->c, *a = rstd + p->c, *b = a + p->c, *k = b + p->c;
+    float *dx = c->out[0].data, *mean = job->scratch, *rstd = mean + p->c, *a = rstd + p->c, *b = a + p->c,
+          *k = b + p->c;
     int64_t begin, end, sample = -1;
     cpu_part_range(job, p->n * p->pixels, 1, &begin, &end);
     for (int64_t row = begin; row < end; row++) {
@@ -335,8 +365,10 @@ static void dx_one_pixel(const gen_call *c, const cpu_job *job, const plan *p)
     cpu_part_range(job, p->n * p->groups, 1, &begin, &end);
     for (int64_t i = begin; i < end; i++) {
         int64_t n = i / p->groups, g = i % p->groups, at = n * p->c + g * p->group_c;
-        const float *x = (const float *)c->in[0].data + at, *gamma = (const float *)c->in[2].data + g * p->group_c, *dy = (const float *)c->in[3].data + at;
-        float *dx = (float *)c->out[0].data + at, mean = stats[n * 2 * p->groups + g], rstd = stats[(n * 2 + 1) * p->groups + g];
+        const float *x = (const float *)c->in[0].data + at, *gamma = (const float *)c->in[2].data + g * p->group_c,
+                    *dy = (const float *)c->in[3].data + at;
+        float *dx = (float *)c->out[0].data + at, mean = stats[n * 2 * p->groups + g],
+              rstd = stats[(n * 2 + 1) * p->groups + g];
         vecf e = vec_set(0), eu = vec_set(0), m = vec_set(mean), s = vec_set(rstd);
         for (int64_t k = 0; k < p->group_c; k += VEC_W) {
             int left = (int)min64(VEC_W, p->group_c - k);
@@ -361,7 +393,8 @@ static void dy_chunk(const gen_call *c, const cpu_job *job, const plan *p, const
     chunk_rows(p, job->part % p->chunks, &r0, &r1);
     spread(p, c->in[1].data, n, mean, rstd);
     int64_t at = (n * p->pixels + r0) * p->c;
-    chunk_sums(p, (const float *)c->in[0].data + at, dy + at, r1 - r0, mean, (float *)job->shared + (int64_t)job->part * 2 * p->c);
+    chunk_sums(p, (const float *)c->in[0].data + at, dy + at, r1 - r0, mean,
+               (float *)job->shared + (int64_t)job->part * 2 * p->c);
 }
 
 static void dx_run(const gen_call *c, const cpu_job *job)
@@ -382,7 +415,8 @@ const cpu_kernel VEC_FN(norm_dx) = { VEC_NAME("norm_dx"), NULL, dx_setup, NULL, 
 static int64_t dp_chunks(const plan *p)
 {
     int64_t rows = p->n * p->pixels;
-    return max64(1, min64(rows, max64(ceil_div(rows, MAX_CHUNK), min64(WANTED_PARTS, ceil_div(rows * p->c, PART_ELEMENTS)))));
+    return max64(
+        1, min64(rows, max64(ceil_div(rows, MAX_CHUNK), min64(WANTED_PARTS, ceil_div(rows * p->c, PART_ELEMENTS)))));
 }
 
 static void dp_setup(const gen_call *c, cpu_work *w)
@@ -414,7 +448,8 @@ static void dp_run(const gen_call *c, const cpu_job *job)
         }
         return;
     }
-    float *total = (float *)job->shared + (int64_t)job->part * 2 * p.c, *mean = job->scratch, *rstd = mean + p.c, *sums = rstd + p.c;
+    float *total = (float *)job->shared + (int64_t)job->part * 2 * p.c, *mean = job->scratch, *rstd = mean + p.c,
+          *sums = rstd + p.c;
     int64_t r0 = rows * job->part / chunks, r1 = rows * (job->part + 1) / chunks;
     memset(total, 0, sizeof(float) * (size_t)(2 * p.c));
     for (int64_t r = r0; r < r1;) { /* the rows of one sample at a time */

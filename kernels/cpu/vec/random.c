@@ -11,16 +11,26 @@
 
 enum { LANES = 16, ROUNDS = 10 };
 
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
-static int64_t samples_of(const gen_shape *y) { return y->rank ? y->dim[0] : 1; }
+static int64_t samples_of(const gen_shape *y)
+{
+    return y->rank ? y->dim[0] : 1;
+}
 
-static int64_t sample_blocks(const gen_shape *y) { return (gen_shape_count(y) / samples_of(y) + 3) / 4; }
+static int64_t sample_blocks(const gen_shape *y)
+{
+    return (gen_shape_count(y) / samples_of(y) + 3) / 4;
+}
 
 static void setup(const gen_call *c, cpu_work *w)
 {
     const gen_shape *y = &c->out[0].shape;
-    w->parts[0] = gen_shape_count(y) ? cpu_parts_for(samples_of(y) * sample_blocks(y), c->op == GEN_OP_NORMAL ? 256 : 2048) : 1;
+    w->parts[0] =
+        gen_shape_count(y) ? cpu_parts_for(samples_of(y) * sample_blocks(y), c->op == GEN_OP_NORMAL ? 256 : 2048) : 1;
 }
 
 /* Words of blocks first .. first + LANES - 1 of a sample: word[lane * 4 + i]. */
@@ -28,7 +38,8 @@ static void philox_lanes(uint64_t seed, uint32_t first, uint32_t sample, uint32_
 {
     uint32_t c0[LANES], c1[LANES], c2[LANES], c3[LANES], key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
     for (int i = 0; i < LANES; i++) c0[i] = first + (uint32_t)i, c1[i] = sample, c2[i] = step, c3[i] = key;
-    for (int round = 0; round < ROUNDS; round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u) /* Salmon et al. 2011, as in core/rng.c */
+    for (int round = 0; round < ROUNDS;
+         round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u) /* Salmon et al. 2011, as in core/rng.c */
         for (int i = 0; i < LANES; i++) {
             uint64_t product0 = (uint64_t)0xD2511F53u * c0[i], product1 = (uint64_t)0xCD9E8D57u * c2[i];
             c0[i] = (uint32_t)(product1 >> 32) ^ c1[i] ^ key0;
@@ -36,7 +47,8 @@ static void philox_lanes(uint64_t seed, uint32_t first, uint32_t sample, uint32_
             c1[i] = (uint32_t)product1;
             c3[i] = (uint32_t)product0;
         }
-    for (int i = 0; i < LANES; i++) word[4 * i] = c0[i], word[4 * i + 1] = c1[i], word[4 * i + 2] = c2[i], word[4 * i + 3] = c3[i];
+    for (int i = 0; i < LANES; i++)
+        word[4 * i] = c0[i], word[4 * i + 1] = c1[i], word[4 * i + 2] = c2[i], word[4 * i + 3] = c3[i];
 }
 
 /* 4 LANES numbers from their words. */
@@ -66,9 +78,11 @@ static void run(const gen_call *c, const cpu_job *job)
         int64_t n = i / blocks, block = i % blocks, count = min64(min64(LANES, blocks - block), end - i);
         uint32_t word[4 * LANES];
         float y[4 * LANES];
-        philox_lanes(c->state->seed, (uint32_t)block, (uint32_t)(c->state->first_sample + (uint64_t)n), (uint32_t)c->state->step, key, word);
+        philox_lanes(c->state->seed, (uint32_t)block, (uint32_t)(c->state->first_sample + (uint64_t)n),
+                     (uint32_t)c->state->step, key, word);
         numbers(c, word, y);
-        memcpy((float *)c->out[0].data + n * sample + block * 4, y, sizeof(float) * (size_t)min64(4 * count, sample - block * 4));
+        memcpy((float *)c->out[0].data + n * sample + block * 4, y,
+               sizeof(float) * (size_t)min64(4 * count, sample - block * 4));
         i += count;
     }
 }

@@ -14,9 +14,9 @@
 
 enum {
     WANTED_PARTS = 32,
-    MAX_CHUNK = 512,        /* rows summed one after the other */
-    MIN_PART = 8192,        /* elements of x worth a part */
-    COLUMN_VECS = 4,        /* vectors of columns in flight */
+    MAX_CHUNK = 512, /* rows summed one after the other */
+    MIN_PART = 8192, /* elements of x worth a part */
+    COLUMN_VECS = 4, /* vectors of columns in flight */
 };
 
 typedef struct plan {
@@ -24,9 +24,18 @@ typedef struct plan {
     int32_t chunks;
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-static int64_t max64(int64_t a, int64_t b) { return a > b ? a : b; }
-static int64_t min64(int64_t a, int64_t b) { return a < b ? a : b; }
+static int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+static int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+static int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
 
 /* Axes as [A][R][B]; axes of size 1 belong anywhere. false: reduced axes have kept ones between them. */
 static bool split_axes(const gen_call *c, plan *p)
@@ -81,18 +90,27 @@ VEC_INLINE vecf step(const fold f, vecf sum, vecf x, vecf shift)
     return vec_select(vec_ne(x, x), x, vec_max(x, sum)); /* NaN of either wins */
 }
 
-VEC_INLINE float identity(const fold f) { return f == FOLD_MAX ? -INFINITY : 0.0f; }
+VEC_INLINE float identity(const fold f)
+{
+    return f == FOLD_MAX ? -INFINITY : 0.0f;
+}
 
-VEC_INLINE float join(const fold f, vecf v) { return f == FOLD_MAX ? vec_largest(v) : vec_sum(v); }
+VEC_INLINE float join(const fold f, vecf v)
+{
+    return f == FOLD_MAX ? vec_largest(v) : vec_sum(v);
+}
 
 /* n numbers in a row. */
 VEC_INLINE float fold_row(const fold f, const float *x, int64_t n, float shift)
 {
     vecf acc[4], s = vec_set(shift);
-    VEC_UNROLL for (int j = 0; j < 4; j++) acc[j] = vec_set(identity(f));
+    VEC_UNROLL
+    for (int j = 0; j < 4; j++) acc[j] = vec_set(identity(f));
     int64_t i = 0;
-    for (; i + 4 * VEC_W <= n; i += 4 * VEC_W)
-        VEC_UNROLL for (int j = 0; j < 4; j++) acc[j] = step(f, acc[j], vec_load(x + i + j * VEC_W), s);
+    for (; i + 4 * VEC_W <= n; i += 4 * VEC_W) {
+        VEC_UNROLL
+        for (int j = 0; j < 4; j++) acc[j] = step(f, acc[j], vec_load(x + i + j * VEC_W), s);
+    }
     for (; i + VEC_W <= n; i += VEC_W) acc[0] = step(f, acc[0], vec_load(x + i), s);
     vecf all = (acc[0] + acc[1]) + (acc[2] + acc[3]);
     if (f == FOLD_MAX) all = step(f, step(f, acc[0], acc[1], s), step(f, acc[2], acc[3], s), s);
@@ -105,17 +123,24 @@ VEC_INLINE float fold_row(const fold f, const float *x, int64_t n, float shift)
     return join(f, all);
 }
 
-VEC_INLINE void fold_column_block(const fold f, const int vecs, const int n_last, const float *x, int64_t rows, int64_t ld, const float *shift, float *to)
+VEC_INLINE void fold_column_block(const fold f, const int vecs, const int n_last, const float *x, int64_t rows,
+                                  int64_t ld, const float *shift, float *to)
 {
     vecf acc[COLUMN_VECS], s[COLUMN_VECS];
     bool part = n_last < VEC_W;
-    VEC_UNROLL for (int j = 0; j < vecs; j++) {
+    VEC_UNROLL
+    for (int j = 0; j < vecs; j++) {
         acc[j] = vec_set(identity(f));
-        s[j] = f == FOLD_EXP ? (part ? vec_load_n(shift + j * VEC_W, n_last) : vec_load(shift + j * VEC_W)) : vec_set(0);
+        s[j] =
+            f == FOLD_EXP ? (part ? vec_load_n(shift + j * VEC_W, n_last) : vec_load(shift + j * VEC_W)) : vec_set(0);
     }
-    for (int64_t r = 0; r < rows; r++, x += ld)
-        VEC_UNROLL for (int j = 0; j < vecs; j++) acc[j] = step(f, acc[j], part ? vec_load_n(x + j * VEC_W, n_last) : vec_load(x + j * VEC_W), s[j]);
-    VEC_UNROLL for (int j = 0; j < vecs; j++) {
+    for (int64_t r = 0; r < rows; r++, x += ld) {
+        VEC_UNROLL
+        for (int j = 0; j < vecs; j++)
+            acc[j] = step(f, acc[j], part ? vec_load_n(x + j * VEC_W, n_last) : vec_load(x + j * VEC_W), s[j]);
+    }
+    VEC_UNROLL
+    for (int j = 0; j < vecs; j++) {
         if (part) vec_store_n(to + j * VEC_W, acc[j], n_last);
         else vec_store(to + j * VEC_W, acc[j]);
     }
@@ -124,7 +149,8 @@ VEC_INLINE void fold_column_block(const fold f, const int vecs, const int n_last
 VEC_INLINE void fold_columns(const fold f, const float *x, int64_t rows, int64_t ld, const float *shift, float *to)
 {
     int64_t b = 0;
-    for (; b + COLUMN_VECS * VEC_W <= ld; b += COLUMN_VECS * VEC_W) fold_column_block(f, COLUMN_VECS, VEC_W, x + b, rows, ld, shift + b, to + b);
+    for (; b + COLUMN_VECS * VEC_W <= ld; b += COLUMN_VECS * VEC_W)
+        fold_column_block(f, COLUMN_VECS, VEC_W, x + b, rows, ld, shift + b, to + b);
     for (; b + VEC_W <= ld; b += VEC_W) fold_column_block(f, 1, VEC_W, x + b, rows, ld, shift + b, to + b);
     if (b < ld) fold_column_block(f, 1, (int)(ld - b), x + b, rows, ld, shift + b, to + b);
 }
@@ -135,8 +161,10 @@ VEC_INLINE void fold_chunks(const fold f, const gen_call *c, const cpu_job *job,
     int64_t begin, end;
     cpu_part_range(job, p->a * p->chunks, 1, &begin, &end);
     for (int64_t i = begin; i < end; i++) {
-        int64_t a = i / p->chunks, chunk = i % p->chunks, r0 = p->r * chunk / p->chunks, r1 = p->r * (chunk + 1) / p->chunks;
-        const float *x = (const float *)c->in[0].data + (a * p->r + r0) * p->b, *shift = largest ? largest + a * p->b : x;
+        int64_t a = i / p->chunks, chunk = i % p->chunks, r0 = p->r * chunk / p->chunks,
+                r1 = p->r * (chunk + 1) / p->chunks;
+        const float *x = (const float *)c->in[0].data + (a * p->r + r0) * p->b,
+                    *shift = largest ? largest + a * p->b : x;
         float *to = (float *)job->shared + i * p->b;
         if (p->b == 1) *to = fold_row(f, x, r1 - r0, *shift);
         else fold_columns(f, x, r1 - r0, p->b, shift, to);

@@ -39,6 +39,7 @@
 #define VEC_INLINE static inline __attribute__((always_inline))
 #define VEC_UNROLL _Pragma("GCC unroll 32")
 
+// clang-format off
 #if VEC_ISA == 3
 
 enum { VEC_W = 16 };
@@ -182,8 +183,12 @@ VEC_INLINE vecf vec_floor(vecf a)
 }
 
 #endif
+// clang-format on
 
-VEC_INLINE vecf vec_abs(vecf a) { return vec_andnot(vec_set(-0.0f), a); }
+VEC_INLINE vecf vec_abs(vecf a)
+{
+    return vec_andnot(vec_set(-0.0f), a);
+}
 VEC_INLINE vecf vec_copysign(vecf magnitude, vecf sign)
 {
     vecf bit = vec_set(-0.0f);

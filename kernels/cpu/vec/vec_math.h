@@ -25,7 +25,8 @@ VEC_INLINE vecf vec_exp(vecf x)
     p = vec_fma(p, r, vec_set(5.0000001201e-1f));
     p = vec_fma(p, r * r, r + vec_set(1));
     veci half = vec_isar(n, 1), rest = vec_isub(n, half);
-    vecf a = vec_of_bits(vec_ishl(vec_iadd(half, vec_iset(127)), 23)), b = vec_of_bits(vec_ishl(vec_iadd(rest, vec_iset(127)), 23));
+    vecf a = vec_of_bits(vec_ishl(vec_iadd(half, vec_iset(127)), 23)),
+         b = vec_of_bits(vec_ishl(vec_iadd(rest, vec_iset(127)), 23));
     return p * a * b;
 }
 
@@ -79,9 +80,15 @@ VEC_INLINE vecf vec_tanh(vecf x)
     return vec_select(vec_lt(a, vec_set(0.625f)), near, vec_copysign(far, x));
 }
 
-VEC_INLINE vecf vec_sigmoid(vecf x) { return vec_set(1) / (vec_set(1) + vec_exp(vec_set(0) - x)); }
+VEC_INLINE vecf vec_sigmoid(vecf x)
+{
+    return vec_set(1) / (vec_set(1) + vec_exp(vec_set(0) - x));
+}
 
-VEC_INLINE vecf vec_softplus(vecf x) { return vec_max(vec_set(0), x) + vec_log1p(vec_exp(vec_set(0) - vec_abs(x))); }
+VEC_INLINE vecf vec_softplus(vecf x)
+{
+    return vec_max(vec_set(0), x) + vec_log1p(vec_exp(vec_set(0) - vec_abs(x)));
+}
 
 VEC_INLINE vecf vec_erf(vecf x)
 {
