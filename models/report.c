@@ -25,7 +25,7 @@ static int32_t add_series(const gen_curves *curves, const char *name, const char
     return n;
 }
 
-gen_status gen_report_curves(gen_run *run, gen_error *err)
+gen_status gen_report_curves(gen_run *run, const char *path, gen_error *err)
 {
     gen_arena *arena = gen_arena_new();
     gen_curves curves;
@@ -37,10 +37,10 @@ gen_status gen_report_curves(gen_run *run, gen_error *err)
     if (status == GEN_OK) {
         n = add_series(&curves, "train/loss", "training", series, n);
         n = add_series(&curves, "val/loss", "validation", series, n);
-        gen_plot plot = { .title = gen_arena_printf(arena, "%s on %s", run->settings.model->name, run->data_name), .x_label = "step", .y_label = "loss" };
+        gen_plot plot = { .title = gen_arena_printf(arena, "%s on %s", run->settings.model->name, run->data_name), .x_label = "step", .y_label = "loss", .format = gen_path_has_extension(path, "svg") ? GEN_PLOT_SVG : GEN_PLOT_PNG };
         status = gen_plot_lines(&plot, series, n, arena, &png, err);
     }
-    if (status == GEN_OK) status = gen_file_write(gen_run_path(run, "loss.png"), png.data, png.size, err);
+    if (status == GEN_OK) status = gen_file_write(path, png.data, png.size, err);
     gen_arena_free(arena);
     return status;
 }

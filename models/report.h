@@ -9,8 +9,8 @@
 extern "C" {
 #endif
 
-/* Draws the curves of log.jsonl into loss.png. GEN_NO_DEVICE when the plot plugin is not there. */
-gen_status gen_report_curves(gen_run *run, gen_error *err);
+/* Draws the curves of log.jsonl into a .png or .svg. GEN_NO_DEVICE when the plot plugin is not there. */
+gen_status gen_report_curves(gen_run *run, const char *path, gen_error *err);
 
 /* Writes report.html: settings, results (may be NULL), loss.png, samples.png, reconstructions.png and the last grid of training, those that exist. */
 gen_status gen_report_html(gen_run *run, const gen_eval_result *results, double seconds, gen_error *err);

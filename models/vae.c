@@ -380,6 +380,6 @@ static gen_status check(const gen_model_context *m, gen_error *err)
 const gen_model gen_model_vae = {
     .name = "vae", .summary = "variational autoencoder", .paper = "Kingma & Welling 2014, arXiv:1312.6114",
     .options = options, .options_bytes = sizeof(vae_options), .presets = presets,
-    .defaults = "batch=128 lr=1e-3 schedule=cosine epochs=25", .data = "mnist", .check = check,
+    .defaults = "batch=64 lr=2e-3 schedule=cosine epochs=16", .data = "mnist", .check = check,
     .train = train, .eval = eval, .encode = encode, .decode = decode, .nll = nll, .latent = latent,
 };

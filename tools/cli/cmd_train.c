@@ -192,7 +192,7 @@ static double now_s(void)
 static gen_status write_report(training *t, gen_error *err)
 {
     gen_error plot = { 0 };
-    gen_status status = gen_report_curves(t->run, &plot);
+    gen_status status = gen_report_curves(t->run, gen_run_path(t->run, "loss.png"), &plot);
     if (status == GEN_NO_DEVICE) gen_emit_text(&t->terminal, t->run->progress.step, "warning", "no loss.png: %s", plot.text);
     else if (status != GEN_OK) return gen_fail(err, status, "%s", plot.text);
     return gen_report_html(t->run, &t->result, t->seconds, err);
