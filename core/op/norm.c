@@ -16,7 +16,8 @@ static gen_status check_groups(const gen_node *y, gen_error *err)
     int32_t groups = y->attr.groups;
     if (x->rank < 2) return gen_fail(err, GEN_BAD_SHAPE, "x has %d axes, expected at least 2: [N,..,C]", x->rank);
     if (groups < 1 || x->dim[x->rank - 1] % groups)
-        return gen_fail(err, GEN_BAD_SHAPE, "%lld channels do not divide into %d groups", (long long)x->dim[x->rank - 1], groups);
+        return gen_fail(err, GEN_BAD_SHAPE, "%lld channels do not divide into %d groups",
+                        (long long)x->dim[x->rank - 1], groups);
     return GEN_OK;
 }
 
@@ -24,14 +25,17 @@ static gen_status check_inputs(const gen_node *y, gen_error *err)
 {
     GEN_TRY(check_groups(y, err));
     const gen_shape *x = &y->in[0]->shape, stats = GEN_SHAPE(x->dim[0], 2, y->attr.groups);
-    if (!gen_shape_equal(&y->in[1]->shape, &stats)) return gen_fail(err, GEN_BAD_SHAPE, "statistics must be [N,2,groups]");
+    if (!gen_shape_equal(&y->in[1]->shape, &stats))
+        return gen_fail(err, GEN_BAD_SHAPE, "statistics must be [N,2,groups]");
     return GEN_OK;
 }
 
 static gen_status check_channels(const gen_node *y, int32_t i, const char *what, gen_error *err)
 {
     const gen_shape *x = &y->in[0]->shape, c = GEN_SHAPE(x->dim[x->rank - 1]);
-    return gen_shape_equal(&y->in[i]->shape, &c) ? GEN_OK : gen_fail(err, GEN_BAD_SHAPE, "%s must have one number a channel", what);
+    return gen_shape_equal(&y->in[i]->shape, &c)
+               ? GEN_OK
+               : gen_fail(err, GEN_BAD_SHAPE, "%s must have one number a channel", what);
 }
 
 gen_status infer_norm_stats(const gen_node *y, gen_shape *out, gen_error *err)
@@ -54,7 +58,8 @@ gen_status infer_norm_dx(const gen_node *y, gen_shape *out, gen_error *err)
 {
     GEN_TRY(check_inputs(y, err));
     GEN_TRY(check_channels(y, 2, "gamma", err));
-    if (!gen_shape_equal(&y->in[0]->shape, &y->in[3]->shape)) return gen_fail(err, GEN_BAD_SHAPE, "dy must have the shape of x");
+    if (!gen_shape_equal(&y->in[0]->shape, &y->in[3]->shape))
+        return gen_fail(err, GEN_BAD_SHAPE, "dy must have the shape of x");
     *out = y->in[0]->shape;
     return GEN_OK;
 }
@@ -106,7 +111,8 @@ gen_node *gen_batch_norm(gen_graph *g, gen_node *x, gen_node *gamma, gen_node *b
     return gen_reshape(g, norm(g, flat, s, gamma, beta, c), x->shape);
 }
 
-gen_node *gen_fixed_norm(gen_graph *g, gen_node *x, gen_node *gamma, gen_node *beta, gen_node *mean, gen_node *var, double eps)
+gen_node *gen_fixed_norm(gen_graph *g, gen_node *x, gen_node *gamma, gen_node *beta, gen_node *mean, gen_node *var,
+                         double eps)
 {
     int64_t c = channels_of(x);
     gen_node *rstd = gen_rsqrt(g, gen_affine(g, var, 1, eps));
@@ -147,7 +153,7 @@ static gen_node *channel_vector(gen_graph *g, gen_node *v, int32_t groups)
 }
 
 typedef struct primitive_norm {
-    gen_node *x, *stats;         /* fresh views, [N,P,G,C/G] and [N,2,G] */
+    gen_node *x, *stats;          /* fresh views, [N,P,G,C/G] and [N,2,G] */
     gen_node *mean, *rstd, *xhat; /* [N,1,G,1], [N,1,G,1], [N,P,G,C/G] */
 } primitive_norm;
 
@@ -195,7 +201,8 @@ void grad_norm(gen_graph *g, gen_node *y, gen_node *dy, gen_node *dx[], const bo
     int32_t groups = y->attr.groups;
     bool own_stats = stats->op == GEN_OP_NORM_STATS && stats->in[0] == x;
     if (own_stats && want[0]) {
-        dx[0] = gen_node_new(g, GEN_OP_NORM_DX, 4, (gen_node *[]){ x, stats, gamma, dy }, &(gen_attr){ .groups = groups });
+        dx[0] =
+            gen_node_new(g, GEN_OP_NORM_DX, 4, (gen_node *[]){ x, stats, gamma, dy }, &(gen_attr){ .groups = groups });
     } else if (want[0] || want[1]) { /* given statistics */
         primitive_norm p = primitive(g, x, stats, groups);
         gen_node *body = gen_mul(g, p.xhat, channel_vector(g, gamma, groups));
@@ -233,5 +240,6 @@ void grad_norm_dp(gen_graph *g, gen_node *y, gen_node *du, gen_node *dx[], const
     uint32_t pixels = GEN_AXIS(0) | GEN_AXIS(1);
     gen_node *rows[2] = { fresh_view(g, gen_sum(g, gen_mul(g, dy, p.xhat), pixels), GEN_SHAPE(1, c)),
                           fresh_view(g, gen_sum(g, dy, pixels), GEN_SHAPE(1, c)) };
-    differentiate(g, y, gen_concat(g, 2, rows, 0), du, 3, (gen_node *[]){ p.x, p.stats, dy }, (int32_t[]){ 0, 1, 2 }, dx);
+    differentiate(g, y, gen_concat(g, 2, rows, 0), du, 3, (gen_node *[]){ p.x, p.stats, dy }, (int32_t[]){ 0, 1, 2 },
+                  dx);
 }

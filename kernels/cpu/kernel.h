@@ -31,10 +31,11 @@ typedef struct cpu_job {
 } cpu_job;
 
 typedef struct cpu_kernel {
-    const char *name;                                      /* "conv2d winograd avx512": for profiles and tests */
-    bool (*fits)(const gen_call *c);                       /* NULL: every call of the op */
-    void (*setup)(const gen_call *c, cpu_work *work);      /* NULL: one phase of one part without scratch */
-    void (*prepare)(const gen_call *c, const cpu_work *work, void *keep); /* NULL: nothing; runs once after keep is allocated */
+    const char *name;                                 /* "conv2d winograd avx512": for profiles and tests */
+    bool (*fits)(const gen_call *c);                  /* NULL: every call of the op */
+    void (*setup)(const gen_call *c, cpu_work *work); /* NULL: one phase of one part without scratch */
+    void (*prepare)(const gen_call *c, const cpu_work *work,
+                    void *keep); /* NULL: nothing; runs once after keep is allocated */
     void (*run)(const gen_call *c, const cpu_job *job);
 } cpu_kernel;
 
