@@ -14,7 +14,7 @@ struct gen_batches {
     uint32_t *order;       /* [range.n] */
     int64_t *indices;      /* [batch] */
     size_t x_count;
-    float *own;            /* for gen_batches_make */
+    float *own; /* for gen_batches_make */
     gen_prefetch *queue;
 };
 
@@ -36,12 +36,18 @@ static gen_status fill(void *context, int64_t i, void *buffer, gen_error *err)
     return GEN_OK;
 }
 
-gen_status gen_batches_new(const gen_dataset *data, gen_range range, int64_t batch, uint64_t seed, gen_batches **out, gen_error *err)
+gen_status gen_batches_new(const gen_dataset *data, gen_range range, int64_t batch, uint64_t seed, gen_batches **out,
+                           gen_error *err)
 {
-    if (range.n < batch) return gen_fail(err, GEN_BAD_OPTION, "%s has %lld training images, fewer than a batch of %lld: use a smaller --batch", data->name, (long long)range.n, (long long)batch);
+    if (range.n < batch)
+        return gen_fail(err, GEN_BAD_OPTION,
+                        "%s has %lld training images, fewer than a batch of %lld: use a smaller --batch", data->name,
+                        (long long)range.n, (long long)batch);
     gen_batches *b = gen_alloc(1, sizeof *b);
     if (!b) return gen_fail(err, GEN_NO_MEMORY, "no memory for batches");
-    *b = (gen_batches){ .data = data, .range = range, .batch = batch, .per_epoch = range.n / batch, .seed = seed, .ordered_epoch = -1 };
+    *b = (gen_batches){
+        .data = data, .range = range, .batch = batch, .per_epoch = range.n / batch, .seed = seed, .ordered_epoch = -1
+    };
     b->x_count = (size_t)batch * (size_t)data->height_px * (size_t)data->width_px * (size_t)data->channels;
     b->order = gen_alloc((size_t)range.n, sizeof *b->order);
     b->indices = gen_alloc((size_t)batch, sizeof *b->indices);
@@ -78,7 +84,8 @@ gen_status gen_batches_start(gen_batches *b, int64_t first, int64_t n, gen_error
 {
     gen_prefetch_free(b->queue);
     b->queue = NULL;
-    return gen_prefetch_new(fill, b, (b->x_count + (size_t)b->batch) * sizeof(float), first, n > first ? n - first : 0, &b->queue, err);
+    return gen_prefetch_new(fill, b, (b->x_count + (size_t)b->batch) * sizeof(float), first, n > first ? n - first : 0,
+                            &b->queue, err);
 }
 
 gen_status gen_batches_next(gen_batches *b, gen_batch *batch, gen_error *err)

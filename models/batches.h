@@ -24,7 +24,8 @@ typedef struct gen_batches gen_batches;
 
 /* Each epoch is a new permutation of the range; what does not fill a batch at its end is left out. GEN_BAD_OPTION when the range is smaller than a
  * batch. data outlives it. */
-gen_status gen_batches_new(const gen_dataset *data, gen_range range, int64_t batch, uint64_t seed, gen_batches **out, gen_error *err);
+gen_status gen_batches_new(const gen_dataset *data, gen_range range, int64_t batch, uint64_t seed, gen_batches **out,
+                           gen_error *err);
 void gen_batches_free(gen_batches *b); /* accepts NULL */
 int64_t gen_batches_per_epoch(const gen_batches *b);
 

@@ -18,7 +18,8 @@ static char *weights_name(const gen_run *run, int64_t step)
 /* "…/step-1.safetensors" -> "…/step-1.state.safetensors" */
 static char *state_path(const gen_run *run, const char *weights)
 {
-    return gen_arena_printf(run->arena, "%.*s.state.safetensors", (int)(strlen(weights) - strlen(".safetensors")), weights);
+    return gen_arena_printf(run->arena, "%.*s.state.safetensors", (int)(strlen(weights) - strlen(".safetensors")),
+                            weights);
 }
 
 /* ---- saving ------------------------------------------------------------------------------------------------------------------- */
@@ -47,7 +48,8 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const gen_tensor_entry *)a)->name, ((const gen_tensor_entry *)b)->name);
 }
 
-static gen_status write_tensors(const gen_run *run, const char *path, bool state, const gen_metadata_entry *metadata, size_t n_metadata, gen_error *err)
+static gen_status write_tensors(const gen_run *run, const char *path, bool state, const gen_metadata_entry *metadata,
+                                size_t n_metadata, gen_error *err)
 {
     gen_arena *arena = gen_arena_new();
     int32_t total = gen_params_count(run->params);
@@ -76,7 +78,8 @@ static gen_status math_options(const gen_run *run, gen_bytes *text, gen_error *e
     gen_json_open(&out, NULL, '{');
     for (int t = 0; t < 2; t++)
         for (const gen_option *row = tables[t]; row->name; row++)
-            if (!(row->flags & OPT_NOT_MATH)) gen_json_put_string(&out, row->name, gen_option_get(row, structs[t], buffer, sizeof buffer));
+            if (!(row->flags & OPT_NOT_MATH))
+                gen_json_put_string(&out, row->name, gen_option_get(row, structs[t], buffer, sizeof buffer));
     gen_json_close(&out, '}');
     return gen_json_finish(&out, text, err);
 }
@@ -86,14 +89,20 @@ static gen_status write_pair(const gen_run *run, const char *weights, gen_error 
     gen_bytes options;
     const gen_progress *p = &run->progress;
     GEN_TRY(math_options(run, &options, err));
-    char *step = gen_arena_printf(run->arena, "%" PRId64, p->step), *best_step = gen_arena_printf(run->arena, "%" PRId64, p->best_step);
-    char *best = gen_arena_printf(run->arena, "%.17g", p->best_loss), *bad = gen_arena_printf(run->arena, "%" PRId64, p->bad_evals);
+    char *step = gen_arena_printf(run->arena, "%" PRId64, p->step),
+         *best_step = gen_arena_printf(run->arena, "%" PRId64, p->best_step);
+    char *best = gen_arena_printf(run->arena, "%.17g", p->best_loss),
+         *bad = gen_arena_printf(run->arena, "%" PRId64, p->bad_evals);
     char *skipped = gen_arena_printf(run->arena, "%" PRId64, p->skipped), *state = state_path(run, weights);
-    char *size = gen_arena_printf(run->arena, "%" PRId64 "x%" PRId64 "x%" PRId64, run->height, run->width, run->channels);
-    if (!step || !best_step || !best || !bad || !skipped || !state || !size) return gen_fail(err, GEN_NO_MEMORY, "no memory to save a checkpoint");
-    gen_metadata_entry metadata[] = { { "format", "pt" }, { "model", run->settings.model->name }, { "data", run->data_name }, { "size", size },
-                                      { "step", step }, { "options", (const char *)options.data }, { "best_step", best_step }, { "best_loss", best },
-                                      { "bad_evals", bad }, { "skipped", skipped } };
+    char *size =
+        gen_arena_printf(run->arena, "%" PRId64 "x%" PRId64 "x%" PRId64, run->height, run->width, run->channels);
+    if (!step || !best_step || !best || !bad || !skipped || !state || !size)
+        return gen_fail(err, GEN_NO_MEMORY, "no memory to save a checkpoint");
+    gen_metadata_entry metadata[] = { { "format", "pt" },         { "model", run->settings.model->name },
+                                      { "data", run->data_name }, { "size", size },
+                                      { "step", step },           { "options", (const char *)options.data },
+                                      { "best_step", best_step }, { "best_loss", best },
+                                      { "bad_evals", bad },       { "skipped", skipped } };
     size_t n = sizeof metadata / sizeof *metadata;
     GEN_TRY(write_tensors(run, state, true, metadata, n, err));
     return write_tensors(run, weights, false, metadata, 6, err);
@@ -141,7 +150,8 @@ gen_status gen_checkpoint_save(gen_run *run, gen_error *err)
 
 gen_status gen_checkpoint_mark_best(gen_run *run, gen_error *err)
 {
-    return gen_file_link(gen_path_base(weights_name(run, run->progress.best_step)), gen_run_path(run, "checkpoints/best"), err);
+    return gen_file_link(gen_path_base(weights_name(run, run->progress.best_step)),
+                         gen_run_path(run, "checkpoints/best"), err);
 }
 
 /* ---- loading ------------------------------------------------------------------------------------------------------------------------ */
@@ -149,12 +159,14 @@ gen_status gen_checkpoint_mark_best(gen_run *run, gen_error *err)
 gen_status gen_checkpoint_find(const gen_run *run, const char *which, char **path, gen_error *err)
 {
     char *found = NULL, *end;
-    if (!strcmp(which, "best-or-latest")) which = gen_path_exists(gen_run_path(run, "checkpoints/best")) ? "best" : "latest";
+    if (!strcmp(which, "best-or-latest"))
+        which = gen_path_exists(gen_run_path(run, "checkpoints/best")) ? "best" : "latest";
     if (!strcmp(which, "latest") || !strcmp(which, "best")) {
         found = gen_run_path(run, gen_arena_printf(run->arena, "checkpoints/%s", which));
     } else {
         long long step = strtoll(which, &end, 10);
-        if (*end || step < 0) return gen_fail(err, GEN_BAD_OPTION, "checkpoint %s is neither latest, best nor a step number", which);
+        if (*end || step < 0)
+            return gen_fail(err, GEN_BAD_OPTION, "checkpoint %s is neither latest, best nor a step number", which);
         found = gen_run_path(run, weights_name(run, step));
     }
     if (!gen_path_exists(found)) return gen_fail(err, GEN_NOT_FOUND, "%s has no checkpoint %s yet", run->folder, which);
@@ -169,7 +181,8 @@ static gen_status fill_param(gen_run *run, int32_t i, const gen_tensor_entry *t,
     char a[64], b[64];
     for (int32_t d = 0; d < t->n_dims && d < GEN_MAX_RANK; d++) have.dim[d] = t->dims[d];
     if (t->n_dims > GEN_MAX_RANK || !gen_shape_equal(&want, &have))
-        return gen_fail(err, GEN_BAD_FILE, "tensor %s is %s, the model wants %s", p.name, gen_shape_text(&have, a, sizeof a), gen_shape_text(&want, b, sizeof b));
+        return gen_fail(err, GEN_BAD_FILE, "tensor %s is %s, the model wants %s", p.name,
+                        gen_shape_text(&have, a, sizeof a), gen_shape_text(&want, b, sizeof b));
     float *theirs = gen_alloc(t->n, sizeof *theirs), *ours = gen_alloc(t->n, sizeof *ours);
     gen_status status = theirs && ours ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory to load %s", p.name);
     if (status == GEN_OK) {
@@ -188,7 +201,9 @@ static gen_status fill_params(gen_run *run, const gen_safetensors *st, bool stat
         gen_param_info p = gen_params_get(run->params, i);
         if (!belongs(&p, state)) continue;
         const gen_tensor_entry *t = gen_safetensors_find(st, p.name);
-        if (!t) return gen_fail(err, GEN_BAD_FILE, "tensor %s is missing: the file is of another model or other options", p.name);
+        if (!t)
+            return gen_fail(err, GEN_BAD_FILE, "tensor %s is missing: the file is of another model or other options",
+                            p.name);
         GEN_TRY(fill_param(run, i, t, err));
     }
     return GEN_OK;
@@ -200,7 +215,9 @@ static gen_status read_number(const gen_safetensors *st, const char *key, double
     char *end;
     if (!text) return gen_fail(err, GEN_BAD_FILE, "the metadata has no %s", key);
     *out = strtod(text, &end);
-    return *end || end == text ? gen_fail(err, GEN_BAD_FILE, "the metadata's %s is \"%.40s\", expected a number", key, text) : GEN_OK;
+    return *end || end == text
+               ? gen_fail(err, GEN_BAD_FILE, "the metadata's %s is \"%.40s\", expected a number", key, text)
+               : GEN_OK;
 }
 
 static gen_status read_progress(const gen_safetensors *st, gen_progress *p, gen_error *err)
@@ -212,17 +229,23 @@ static gen_status read_progress(const gen_safetensors *st, gen_progress *p, gen_
     GEN_TRY(read_number(st, "bad_evals", &bad_evals, err));
     GEN_TRY(read_number(st, "skipped", &skipped, err));
     if (!(step >= 0 && step < 9e15)) return gen_fail(err, GEN_BAD_FILE, "the metadata's step is %g", step);
-    *p = (gen_progress){ .step = (int64_t)step, .best_step = (int64_t)best_step, .best_loss = best_loss, .bad_evals = (int64_t)bad_evals, .skipped = (int64_t)skipped };
+    *p = (gen_progress){ .step = (int64_t)step,
+                         .best_step = (int64_t)best_step,
+                         .best_loss = best_loss,
+                         .bad_evals = (int64_t)bad_evals,
+                         .skipped = (int64_t)skipped };
     return GEN_OK;
 }
 
 /* progress, and unless only that is wanted the parameters, of one file */
-static gen_status load_one(gen_run *run, const char *path, bool state, bool fill, gen_progress *progress, gen_error *err)
+static gen_status load_one(gen_run *run, const char *path, bool state, bool fill, gen_progress *progress,
+                           gen_error *err)
 {
     gen_bytes map = { 0 };
     gen_safetensors st;
     gen_arena *arena = gen_arena_new();
-    gen_status status = arena ? gen_file_map(path, &map, err) : gen_fail(err, GEN_NO_MEMORY, "no memory to load %s", path);
+    gen_status status =
+        arena ? gen_file_map(path, &map, err) : gen_fail(err, GEN_NO_MEMORY, "no memory to load %s", path);
     if (status == GEN_OK) {
         status = gen_safetensors_read(map.data, map.size, arena, &st, err);
         if (status == GEN_OK && progress) status = read_progress(&st, progress, err);
@@ -262,7 +285,8 @@ gen_status gen_checkpoint_load(gen_run *run, const char *which, gen_checkpoint_p
 gen_status gen_checkpoint_resume(gen_run *run, gen_error *err)
 {
     char *path, *weights;
-    if (gen_checkpoint_find(run, "latest", &path, NULL) != GEN_OK) return GEN_OK; /* killed before the first one: from the start */
+    if (gen_checkpoint_find(run, "latest", &path, NULL) != GEN_OK)
+        return GEN_OK; /* killed before the first one: from the start */
     GEN_TRY(resolve(run, path, &weights, err));
     GEN_TRY(load_one(run, state_path(run, weights), true, false, &run->progress, err));
     return run->progress.best_step >= 0 ? gen_checkpoint_mark_best(run, err) : GEN_OK;

@@ -20,7 +20,8 @@ static gen_status binarise(gen_dataset *data, gen_range range, uint8_t *out)
     for (int64_t i = range.first; i < range.first + range.n; i++)
         for (int64_t j = 0; j < pixels; j++) {
             gen_philox block = gen_philox_block(0, (uint32_t)(j / 4), (uint32_t)i, 0, key);
-            out[i * pixels + j] = gen_uniform_from_word(block.word[j % 4]) * 255.0f < (float)out[i * pixels + j] ? 255 : 0;
+            out[i * pixels + j] =
+                gen_uniform_from_word(block.word[j % 4]) * 255.0f < (float)out[i * pixels + j] ? 255 : 0;
         }
     return GEN_OK;
 }
@@ -29,7 +30,8 @@ static gen_status binarise_splits(const gen_settings *s, gen_dataset *data, gen_
 {
     const char *how = model_option(s, "binarise");
     if (strcmp(how, "static") && strcmp(how, "dynamic")) return GEN_OK;
-    if (!data->px8) return gen_fail(err, GEN_UNSUPPORTED, "%s holds floats; --binarise takes pictures of 8 bits", data->name);
+    if (!data->px8)
+        return gen_fail(err, GEN_UNSUPPORTED, "%s holds floats; --binarise takes pictures of 8 bits", data->name);
     size_t bytes = (size_t)data->n * (size_t)data->height_px * (size_t)data->width_px * (size_t)data->channels;
     uint8_t *copy = gen_arena_alloc(arena, bytes);
     if (!copy) return gen_fail(err, GEN_NO_MEMORY, "no memory for %zu binary pixels", bytes);
@@ -52,11 +54,15 @@ static void split_validation(const gen_settings *s, gen_dataset *data)
     *validation = (gen_range){ train->first + train->n, n };
 }
 
-gen_status gen_data_open(const gen_settings *s, const gen_sink *sink, gen_arena *arena, gen_dataset *data, gen_error *err)
+gen_status gen_data_open(const gen_settings *s, const gen_sink *sink, gen_arena *arena, gen_dataset *data,
+                         gen_error *err)
 {
     const char *name = *s->train.data ? s->train.data : s->model->data;
-    gen_dataset_options options = { .size_px = (int32_t)s->train.size, .channels = (int32_t)s->train.channels, .skip_bad = (int32_t)s->train.skip_bad,
-                                    .download = (int32_t)s->train.download, .n_validation = s->train.validation > 0 ? s->train.validation : 0 };
+    gen_dataset_options options = { .size_px = (int32_t)s->train.size,
+                                    .channels = (int32_t)s->train.channels,
+                                    .skip_bad = (int32_t)s->train.skip_bad,
+                                    .download = (int32_t)s->train.download,
+                                    .n_validation = s->train.validation > 0 ? s->train.validation : 0 };
     GEN_TRY(gen_dataset_open(name, &options, sink, arena, data, err));
     split_validation(s, data);
     return binarise_splits(s, data, arena, err);

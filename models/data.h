@@ -14,7 +14,8 @@ extern "C" {
 #endif
 
 /* Loads settings.train.data (or the model's own default) with size, channels, validation split and binarisation of the settings. sink may be NULL. */
-gen_status gen_data_open(const gen_settings *settings, const gen_sink *sink, gen_arena *arena, gen_dataset *data, gen_error *err);
+gen_status gen_data_open(const gen_settings *settings, const gen_sink *sink, gen_arena *arena, gen_dataset *data,
+                         gen_error *err);
 
 /* The split that evaluation uses: test, else validation, else training; and its name for people. */
 gen_split gen_data_test_split(const gen_dataset *data);

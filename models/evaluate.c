@@ -7,10 +7,12 @@
 
 /* ---- means over a data set ---------------------------------------------------------------------------------------------------- */
 
-static gen_status read_images(const gen_dataset *data, gen_range range, int64_t first, int64_t n, float *x, gen_error *err)
+static gen_status read_images(const gen_dataset *data, gen_range range, int64_t first, int64_t n, float *x,
+                              gen_error *err)
 {
     int64_t indices[GEN_EVAL_BATCH];
-    if (n > GEN_EVAL_BATCH) return gen_fail(err, GEN_BAD_SHAPE, "a batch of %lld images is more than %d", (long long)n, GEN_EVAL_BATCH);
+    if (n > GEN_EVAL_BATCH)
+        return gen_fail(err, GEN_BAD_SHAPE, "a batch of %lld images is more than %d", (long long)n, GEN_EVAL_BATCH);
     for (int64_t i = 0; i < n; i++) { /* the last batch is filled up with the range's last image */
         int64_t at = first + i < range.n ? first + i : range.n - 1;
         indices[i] = range.first + at;
@@ -28,7 +30,8 @@ static void list_outputs(const gen_program *program, int64_t batch, gen_eval_res
     }
 }
 
-gen_status gen_evaluate(gen_run *run, gen_program *program, const gen_dataset *data, gen_range range, gen_eval_result *r, gen_error *err)
+gen_status gen_evaluate(gen_run *run, gen_program *program, const gen_dataset *data, gen_range range,
+                        gen_eval_result *r, gen_error *err)
 {
     int64_t batch = GEN_EVAL_BATCH, pixels = run->height * run->width * run->channels;
     float values[GEN_EVAL_BATCH], *x = gen_alloc((size_t)(batch * pixels), sizeof *x);
@@ -39,7 +42,10 @@ gen_status gen_evaluate(gen_run *run, gen_program *program, const gen_dataset *d
         int64_t real = range.n - i < batch ? range.n - i : batch;
         status = read_images(data, range, i, batch, x, err);
         if (status == GEN_OK) status = gen_program_feed(program, "x", x, batch * pixels, err);
-        if (status == GEN_OK) status = gen_program_run(program, (gen_run_state){ .seed = (uint64_t)run->settings.train.seed, .first_sample = (uint64_t)i }, err);
+        if (status == GEN_OK)
+            status = gen_program_run(
+                program, (gen_run_state){ .seed = (uint64_t)run->settings.train.seed, .first_sample = (uint64_t)i },
+                err);
         for (int32_t o = 0; o < r->n && status == GEN_OK; o++) {
             status = gen_program_fetch(program, r->name[o], values, batch, err);
             for (int64_t k = 0; k < real; k++) r->mean[o] += (double)values[k];
@@ -67,7 +73,8 @@ void gen_latent_draw(uint64_t seed, uint64_t first, int64_t n, int64_t d, float 
         for (int64_t j = 0; j < d; j += 4) {
             uint64_t sample = first + (uint64_t)i;
             float four[4];
-            gen_normal_from_block(gen_philox_block(seed, (uint32_t)(j / 4), (uint32_t)sample, (uint32_t)(sample >> 32), key), four);
+            gen_normal_from_block(
+                gen_philox_block(seed, (uint32_t)(j / 4), (uint32_t)sample, (uint32_t)(sample >> 32), key), four);
             for (int64_t k = 0; k < 4 && j + k < d; k++) z[i * d + j + k] = four[k];
         }
 }
@@ -102,7 +109,8 @@ gen_status gen_encode(gen_run *run, const float *x, int64_t n, float *mu, float 
     gen_program *p = NULL;
     GEN_TRY(gen_run_program(run, run->settings.model->encode, "encode pictures", batch_for(n), &p, err));
     gen_status status = gen_program_map(p, "x", x, "mu", mu, n, state_of(run), err);
-    if (status == GEN_OK && logvar && gen_program_shape(p, "logvar").rank > 0) status = gen_program_map(p, "x", x, "logvar", logvar, n, state_of(run), err);
+    if (status == GEN_OK && logvar && gen_program_shape(p, "logvar").rank > 0)
+        status = gen_program_map(p, "x", x, "logvar", logvar, n, state_of(run), err);
     gen_program_free(p);
     return status;
 }
@@ -119,10 +127,14 @@ static double log_add(double a, double b)
 }
 
 /* Adds one run's weights: chunk samples for each of the images. */
-static gen_status add_weights(gen_run *run, gen_program *p, int64_t first, uint64_t round, int64_t chunk, double *log_sum, gen_error *err)
+static gen_status add_weights(gen_run *run, gen_program *p, int64_t first, uint64_t round, int64_t chunk,
+                              double *log_sum, gen_error *err)
 {
     float weights[NLL_IMAGES * NLL_CHUNK];
-    GEN_TRY(gen_program_run(p, (gen_run_state){ .seed = (uint64_t)run->settings.train.seed, .step = round, .first_sample = (uint64_t)first }, err));
+    GEN_TRY(gen_program_run(
+        p,
+        (gen_run_state){ .seed = (uint64_t)run->settings.train.seed, .step = round, .first_sample = (uint64_t)first },
+        err));
     GEN_TRY(gen_program_fetch(p, "log_weight", weights, NLL_IMAGES * chunk, err));
     for (int64_t i = 0; i < NLL_IMAGES; i++)
         for (int64_t k = 0; k < chunk; k++) log_sum[i] = log_add(log_sum[i], (double)weights[i * chunk + k]);
@@ -131,7 +143,8 @@ static gen_status add_weights(gen_run *run, gen_program *p, int64_t first, uint6
 
 static gen_status nll_program(gen_run *run, int64_t chunk, gen_program **p, gen_error *err)
 {
-    if (!run->settings.model->nll) return gen_fail(err, GEN_UNSUPPORTED, "%s has no likelihood to estimate", run->settings.model->name);
+    if (!run->settings.model->nll)
+        return gen_fail(err, GEN_UNSUPPORTED, "%s has no likelihood to estimate", run->settings.model->name);
     gen_graph *g = gen_graph_new();
     if (!g) return gen_fail(err, GEN_NO_MEMORY, "no memory for a graph");
     gen_model_context m = gen_run_context(run, NLL_IMAGES);
@@ -139,9 +152,11 @@ static gen_status nll_program(gen_run *run, int64_t chunk, gen_program **p, gen_
     return gen_program_new(g, run->device, run->params, (uint64_t)run->settings.train.seed, p, err);
 }
 
-gen_status gen_nll(gen_run *run, const gen_dataset *data, gen_range range, int64_t samples, double *nats, gen_error *err)
+gen_status gen_nll(gen_run *run, const gen_dataset *data, gen_range range, int64_t samples, double *nats,
+                   gen_error *err)
 {
-    int64_t chunk = samples < NLL_CHUNK ? samples : NLL_CHUNK, rounds = (samples + chunk - 1) / chunk, pixels = run->height * run->width * run->channels;
+    int64_t chunk = samples < NLL_CHUNK ? samples : NLL_CHUNK, rounds = (samples + chunk - 1) / chunk,
+            pixels = run->height * run->width * run->channels;
     gen_program *p = NULL;
     float *x = gen_alloc((size_t)(NLL_IMAGES * pixels), sizeof *x);
     gen_status status = x ? nll_program(run, chunk, &p, err) : gen_fail(err, GEN_NO_MEMORY, "no memory for a batch");
@@ -151,7 +166,8 @@ gen_status gen_nll(gen_run *run, const gen_dataset *data, gen_range range, int64
         for (int k = 0; k < NLL_IMAGES; k++) log_sum[k] = -INFINITY;
         status = read_images(data, range, i, NLL_IMAGES, x, err);
         if (status == GEN_OK) status = gen_program_feed(p, "x", x, NLL_IMAGES * pixels, err);
-        for (int64_t r = 0; r < rounds && status == GEN_OK; r++) status = add_weights(run, p, i, (uint64_t)r, chunk, log_sum, err);
+        for (int64_t r = 0; r < rounds && status == GEN_OK; r++)
+            status = add_weights(run, p, i, (uint64_t)r, chunk, log_sum, err);
         for (int64_t k = 0; k < NLL_IMAGES && i + k < range.n; k++) total += log((double)(rounds * chunk)) - log_sum[k];
     }
     if (status == GEN_OK) *nats = total / (double)range.n;

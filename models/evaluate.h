@@ -24,7 +24,8 @@ typedef struct gen_eval_result {
 } gen_eval_result;
 
 /* program: of model->eval with batch GEN_EVAL_BATCH. Every image of the range counts once. */
-gen_status gen_evaluate(gen_run *run, gen_program *program, const gen_dataset *data, gen_range range, gen_eval_result *result, gen_error *err);
+gen_status gen_evaluate(gen_run *run, gen_program *program, const gen_dataset *data, gen_range range,
+                        gen_eval_result *result, gen_error *err);
 double gen_eval_mean(const gen_eval_result *r, const char *name); /* NaN when there is none */
 
 /* n standard normal codes of d numbers; code i depends on (seed, first + i) alone. */
@@ -37,7 +38,8 @@ gen_status gen_decode(gen_run *run, const float *z, int64_t n, float *pixels, ge
 gen_status gen_encode(gen_run *run, const float *x, int64_t n, float *mu, float *logvar, gen_error *err);
 
 /* Mean over the range of -log p(x), estimated with `samples` importance samples an image: -log mean_k w_k (Burda et al. 2016). */
-gen_status gen_nll(gen_run *run, const gen_dataset *data, gen_range range, int64_t samples, double *nats, gen_error *err);
+gen_status gen_nll(gen_run *run, const gen_dataset *data, gen_range range, int64_t samples, double *nats,
+                   gen_error *err);
 
 #ifdef __cplusplus
 }

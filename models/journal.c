@@ -123,14 +123,21 @@ static void write_image(gen_journal *j, const gen_event *e)
     char *path = gen_arena_printf(arena, "%s/samples/%s-%08" PRId64 ".png", j->run->folder, e->name, e->step);
     gen_status status = gen_image_new(e->width_px, e->height_px, e->channels, 8, arena, &image, &j->error);
     if (status == GEN_OK && path) {
-        char *seed = gen_arena_printf(arena, "%" PRId64, j->run->settings.train.seed), *step = gen_arena_printf(arena, "%" PRId64, e->step);
-        gen_image_text texts[] = { { "Software", "gen " GEN_VERSION }, { "model", j->run->settings.model->name }, { "seed", seed ? seed : "" }, { "step", step ? step : "" } };
+        char *seed = gen_arena_printf(arena, "%" PRId64, j->run->settings.train.seed),
+             *step = gen_arena_printf(arena, "%" PRId64, e->step);
+        gen_image_text texts[] = { { "Software", "gen " GEN_VERSION },
+                                   { "model", j->run->settings.model->name },
+                                   { "seed", seed ? seed : "" },
+                                   { "step", step ? step : "" } };
         image.texts = texts;
         image.n_texts = 4;
-        gen_image_to_bytes(e->pixels, (size_t)e->height_px * (size_t)e->width_px * (size_t)e->channels, 0, 1, image.px8);
+        gen_image_to_bytes(e->pixels, (size_t)e->height_px * (size_t)e->width_px * (size_t)e->channels, 0, 1,
+                           image.px8);
         status = gen_png_write(&image, arena, &png, &j->error);
         if (status == GEN_OK) status = gen_file_write(path, png.data, png.size, &j->error);
-        if (status == GEN_OK) gen_tfevents_image(j->events, e->step, wall_time(), e->name, e->height_px, e->width_px, e->channels, &png, &j->error);
+        if (status == GEN_OK)
+            gen_tfevents_image(j->events, e->step, wall_time(), e->name, e->height_px, e->width_px, e->channels, &png,
+                               &j->error);
     }
     gen_arena_free(arena);
 }
@@ -154,7 +161,8 @@ gen_sink gen_journal_sink(gen_journal *j)
 
 void gen_emit_scalar(const gen_sink *sink, int64_t step, const char *name, double value)
 {
-    if (sink && sink->emit) sink->emit(sink->context, &(gen_event){ .kind = GEN_EVENT_SCALAR, .step = step, .name = name, .value = value });
+    if (sink && sink->emit)
+        sink->emit(sink->context, &(gen_event){ .kind = GEN_EVENT_SCALAR, .step = step, .name = name, .value = value });
 }
 
 void gen_emit_text(const gen_sink *sink, int64_t step, const char *name, const char *format, ...)
@@ -187,7 +195,8 @@ static void add_point(gen_curve *c, double step, double value, gen_arena *arena)
 {
     if (c->n == c->room) {
         size_t room = c->room ? 2 * c->room : 256;
-        double *steps = gen_arena_alloc(arena, room * sizeof *steps), *values = gen_arena_alloc(arena, room * sizeof *values);
+        double *steps = gen_arena_alloc(arena, room * sizeof *steps),
+               *values = gen_arena_alloc(arena, room * sizeof *values);
         if (!steps || !values) return;
         if (c->n) memcpy(steps, c->step, c->n * sizeof *steps), memcpy(values, c->value, c->n * sizeof *values);
         c->step = steps, c->value = values, c->room = room;

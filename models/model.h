@@ -21,18 +21,22 @@ extern "C" {
 /* A published configuration: options as a user would type them. */
 typedef struct gen_preset {
     const char *name;
-    const char *options; /* "latent=2 likelihood=gaussian", also common training options: "batch=32 lr=5e-4 epochs=200" */
-    const char *source;  /* paper or book, with section */
-    const char *data;    /* the data it is meant for: what --data is when not given; "" none */
+    const char
+        *options; /* "latent=2 likelihood=gaussian", also common training options: "batch=32 lr=5e-4 epochs=200" */
+    const char *source; /* paper or book, with section */
+    const char *data;   /* the data it is meant for: what --data is when not given; "" none */
 } gen_preset;
 
-#define GEN_PRESETS_END { NULL, NULL, NULL, NULL }
+#define GEN_PRESETS_END                                                                                                \
+    {                                                                                                                  \
+        NULL, NULL, NULL, NULL                                                                                         \
+    }
 
 /* What graphs are built from. */
 typedef struct gen_model_context {
-    const void *options;             /* the model's own option struct */
+    const void *options; /* the model's own option struct */
     int64_t batch, height, width, channels;
-    int64_t classes;                 /* 0: unlabelled data */
+    int64_t classes;                  /* 0: unlabelled data */
     int64_t n_steps, steps_per_epoch; /* of the whole training, for schedules */
     gen_optim_options optim;
 } gen_model_context;

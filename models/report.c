@@ -37,7 +37,10 @@ gen_status gen_report_curves(gen_run *run, const char *path, gen_error *err)
     if (status == GEN_OK) {
         n = add_series(&curves, "train/loss", "training", series, n);
         n = add_series(&curves, "val/loss", "validation", series, n);
-        gen_plot plot = { .title = gen_arena_printf(arena, "%s on %s", run->settings.model->name, run->data_name), .x_label = "step", .y_label = "loss", .format = gen_path_has_extension(path, "svg") ? GEN_PLOT_SVG : GEN_PLOT_PNG };
+        gen_plot plot = { .title = gen_arena_printf(arena, "%s on %s", run->settings.model->name, run->data_name),
+                          .x_label = "step",
+                          .y_label = "loss",
+                          .format = gen_path_has_extension(path, "svg") ? GEN_PLOT_SVG : GEN_PLOT_PNG };
         status = gen_plot_lines(&plot, series, n, arena, &png, err);
     }
     if (status == GEN_OK) status = gen_file_write(path, png.data, png.size, err);
@@ -93,8 +96,10 @@ static void put_base64(page *p, const gen_bytes *b)
     static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
     for (size_t i = 0; i < b->size; i += 3) {
         size_t n = b->size - i < 3 ? b->size - i : 3;
-        uint32_t v = (uint32_t)b->data[i] << 16 | (n > 1 ? (uint32_t)b->data[i + 1] << 8 : 0) | (n > 2 ? b->data[i + 2] : 0);
-        char four[4] = { digits[v >> 18], digits[v >> 12 & 63], n > 1 ? digits[v >> 6 & 63] : '=', n > 2 ? digits[v & 63] : '=' };
+        uint32_t v =
+            (uint32_t)b->data[i] << 16 | (n > 1 ? (uint32_t)b->data[i + 1] << 8 : 0) | (n > 2 ? b->data[i + 2] : 0);
+        char four[4] = { digits[v >> 18], digits[v >> 12 & 63], n > 1 ? digits[v >> 6 & 63] : '=',
+                         n > 2 ? digits[v & 63] : '=' };
         put_bytes(p, four, 4);
     }
 }
@@ -112,7 +117,8 @@ static void put_picture(page *p, const gen_run *run, const char *file, const cha
 {
     gen_bytes png;
     const char *path = gen_run_path(run, file);
-    if (!path || !gen_path_exists(path) || gen_file_read(path, GEN_FILE_ANY_SIZE, p->arena, &png, NULL) != GEN_OK) return;
+    if (!path || !gen_path_exists(path) || gen_file_read(path, GEN_FILE_ANY_SIZE, p->arena, &png, NULL) != GEN_OK)
+        return;
     put(p, "<figure><img alt=\"");
     put_escaped(p, caption);
     put(p, "\" src=\"data:image/png;base64,");
@@ -128,7 +134,8 @@ static void put_options(page *p, const char *title, const gen_option *rows, cons
     put(p, "<h2>");
     put(p, title);
     put(p, "</h2>\n<table>\n");
-    for (const gen_option *row = rows; row->name; row++) put_row(p, row->name, gen_option_get(row, options, buffer, sizeof buffer));
+    for (const gen_option *row = rows; row->name; row++)
+        put_row(p, row->name, gen_option_get(row, options, buffer, sizeof buffer));
     put(p, "</table>\n");
 }
 
@@ -150,9 +157,12 @@ static void put_results(page *p, const gen_run *run, const gen_eval_result *r, d
 }
 
 static const char page_head[] =
-    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" content=\"width=device-width\">\n"
-    "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 1rem;color:#222}h1,h2{line-height:1.2}"
-    "table{border-collapse:collapse}td{border-bottom:1px solid #ddd;padding:.15rem 1.2rem .15rem 0}figure{margin:1.5rem 0}"
+    "<!doctype html>\n<html lang=\"en\"><head><meta charset=\"utf-8\"><meta name=\"viewport\" "
+    "content=\"width=device-width\">\n"
+    "<style>body{font:16px/1.5 system-ui,sans-serif;max-width:60rem;margin:2rem auto;padding:0 "
+    "1rem;color:#222}h1,h2{line-height:1.2}"
+    "table{border-collapse:collapse}td{border-bottom:1px solid #ddd;padding:.15rem 1.2rem .15rem "
+    "0}figure{margin:1.5rem 0}"
     "img{max-width:100%;min-width:min(100%,30rem);image-rendering:pixelated}figcaption{color:#666}</style>\n";
 
 gen_status gen_report_html(gen_run *run, const gen_eval_result *results, double seconds, gen_error *err)
@@ -180,7 +190,8 @@ gen_status gen_report_html(gen_run *run, const gen_eval_result *results, double 
     put_options(&p, "Model", run->settings.model->options, run->settings.options);
     put_options(&p, "Training", gen_train_option_rows, &run->settings.train);
     put(&p, "<p>Made by gen " GEN_VERSION ".</p>\n</body></html>\n");
-    gen_status status = p.failed ? gen_fail(err, GEN_NO_MEMORY, "no memory for the report") : gen_file_write(gen_run_path(run, "report.html"), p.text, p.size, err);
+    gen_status status = p.failed ? gen_fail(err, GEN_NO_MEMORY, "no memory for the report")
+                                 : gen_file_write(gen_run_path(run, "report.html"), p.text, p.size, err);
     gen_arena_free(arena);
     return status;
 }

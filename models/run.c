@@ -13,7 +13,8 @@ static void put_options(gen_json_out *out, const char *key, const gen_option *ro
 {
     char buffer[64];
     gen_json_open(out, key, '{');
-    for (const gen_option *row = rows; row->name; row++) gen_json_put_string(out, row->name, gen_option_get(row, options, buffer, sizeof buffer));
+    for (const gen_option *row = rows; row->name; row++)
+        gen_json_put_string(out, row->name, gen_option_get(row, options, buffer, sizeof buffer));
     gen_json_close(out, '}');
 }
 
@@ -57,7 +58,8 @@ static gen_status read_members(gen_run *run, const gen_json *config, gen_error *
     GEN_TRY(gen_json_string(config, "model", &model_name, err));
     GEN_TRY(gen_json_string(config, "data", &data, err));
     const gen_model *model = gen_model_find(model_name);
-    if (!model) return gen_fail(err, GEN_UNSUPPORTED, "this gen has no model %s; `gen list` shows the models", model_name);
+    if (!model)
+        return gen_fail(err, GEN_UNSUPPORTED, "this gen has no model %s; `gen list` shows the models", model_name);
     GEN_TRY(gen_settings_start(&run->settings, model, run->arena, err));
     GEN_TRY(read_options(run, gen_json_get(config, "options"), err));
     GEN_TRY(read_options(run, gen_json_get(config, "training"), err));
@@ -75,8 +77,10 @@ static gen_status read_config(gen_run *run, gen_error *err)
     char *path = gen_run_path(run, "config.json");
     gen_bytes text;
     gen_json *config = NULL;
-    if (!gen_path_is_folder(run->folder)) return gen_fail(err, GEN_NOT_FOUND, "%s: no such run folder; `gen train` makes one", run->folder);
-    if (!gen_path_exists(path)) return gen_fail(err, GEN_NOT_FOUND, "%s: not a run folder: it has no config.json", run->folder);
+    if (!gen_path_is_folder(run->folder))
+        return gen_fail(err, GEN_NOT_FOUND, "%s: no such run folder; `gen train` makes one", run->folder);
+    if (!gen_path_exists(path))
+        return gen_fail(err, GEN_NOT_FOUND, "%s: not a run folder: it has no config.json", run->folder);
     GEN_TRY(gen_file_read(path, LIMIT, run->arena, &text, err));
     gen_status status = gen_json_parse(text.data, text.size, &config, err);
     if (status == GEN_OK) status = read_members(run, config, err);
@@ -133,7 +137,8 @@ static gen_status make_folder(gen_run *run, gen_error *err)
     GEN_TRY(gen_folder_make(run->folder, err));
     GEN_TRY(gen_folder_lock_take(run->folder, &run->lock, err));
     if (gen_path_exists(gen_run_path(run, "config.json")))
-        return gen_fail(err, GEN_BUSY, "%s is a run already: go on with `gen train --resume %s`, or give another --out", run->folder, run->folder);
+        return gen_fail(err, GEN_BUSY, "%s is a run already: go on with `gen train --resume %s`, or give another --out",
+                        run->folder, run->folder);
     GEN_TRY(gen_folder_make(gen_run_path(run, "checkpoints"), err));
     GEN_TRY(gen_folder_make(gen_run_path(run, "samples"), err));
     return write_config(run, err);
@@ -145,9 +150,11 @@ static gen_status copy_settings(gen_run *run, const gen_settings *from, gen_erro
     char buffer[64];
     GEN_TRY(gen_settings_start(&run->settings, from->model, run->arena, err));
     for (const gen_option *row = from->model->options; row->name; row++)
-        GEN_TRY(gen_settings_set(&run->settings, row->name, gen_option_get(row, from->options, buffer, sizeof buffer), err));
+        GEN_TRY(gen_settings_set(&run->settings, row->name, gen_option_get(row, from->options, buffer, sizeof buffer),
+                                 err));
     for (const gen_option *row = gen_train_option_rows; row->name; row++)
-        GEN_TRY(gen_settings_set(&run->settings, row->name, gen_option_get(row, &from->train, buffer, sizeof buffer), err));
+        GEN_TRY(
+            gen_settings_set(&run->settings, row->name, gen_option_get(row, &from->train, buffer, sizeof buffer), err));
     return GEN_OK;
 }
 
@@ -165,7 +172,8 @@ static gen_status start_run(gen_run *run, const gen_settings *settings, const ge
     return make_folder(run, err);
 }
 
-gen_status gen_run_create(const gen_settings *settings, const gen_dataset *data, gen_device *device, gen_run **out, gen_error *err)
+gen_status gen_run_create(const gen_settings *settings, const gen_dataset *data, gen_device *device, gen_run **out,
+                          gen_error *err)
 {
     gen_run *run = run_new(device);
     if (!run) return gen_fail(err, GEN_NO_MEMORY, "no memory for a run");
@@ -195,12 +203,19 @@ gen_status gen_run_open(const char *folder, gen_device *device, gen_run_mode mod
 
 gen_model_context gen_run_context(const gen_run *run, int64_t batch)
 {
-    return (gen_model_context){ .options = run->settings.options, .batch = batch, .height = run->height, .width = run->width, .channels = run->channels,
-                                .classes = run->classes, .n_steps = 1, .steps_per_epoch = 1, .optim = gen_settings_optim(&run->settings, 1, 1) };
+    return (gen_model_context){ .options = run->settings.options,
+                                .batch = batch,
+                                .height = run->height,
+                                .width = run->width,
+                                .channels = run->channels,
+                                .classes = run->classes,
+                                .n_steps = 1,
+                                .steps_per_epoch = 1,
+                                .optim = gen_settings_optim(&run->settings, 1, 1) };
 }
 
-gen_status gen_run_program(gen_run *run, void (*build)(gen_graph *g, const gen_model_context *m), const char *verb, int64_t batch, gen_program **program,
-                           gen_error *err)
+gen_status gen_run_program(gen_run *run, void (*build)(gen_graph *g, const gen_model_context *m), const char *verb,
+                           int64_t batch, gen_program **program, gen_error *err)
 {
     if (!build) return gen_fail(err, GEN_UNSUPPORTED, "%s cannot %s", run->settings.model->name, verb);
     gen_graph *g = gen_graph_new();

@@ -69,8 +69,9 @@ gen_status gen_settings_set(gen_settings *s, const char *name, const char *value
     const gen_option *row = gen_settings_find(s, name, &where);
     if (!row) {
         const char *nearest = gen_settings_nearest(s, name);
-        return gen_fail(err, GEN_BAD_OPTION, "%s has no option --%s%s%s%s; `gen help %s` lists them", s->model->name, name, nearest ? "; did you mean --" : "",
-                        nearest ? nearest : "", nearest ? "?" : "", s->model->name);
+        return gen_fail(err, GEN_BAD_OPTION, "%s has no option --%s%s%s%s; `gen help %s` lists them", s->model->name,
+                        name, nearest ? "; did you mean --" : "", nearest ? nearest : "", nearest ? "?" : "",
+                        s->model->name);
     }
     const char *copy = gen_arena_strdup(s->arena, value);
     if (!copy) return gen_fail(err, GEN_NO_MEMORY, "no memory for option --%s", name);
@@ -124,10 +125,24 @@ gen_status gen_settings_preset(gen_settings *s, const char *preset, gen_error *e
 gen_optim_options gen_settings_optim(const gen_settings *s, int64_t n_steps, int64_t steps_per_epoch)
 {
     const gen_train_options *t = &s->train;
-    gen_optim_options o = { .lr = t->lr, .beta1 = t->beta1, .beta2 = t->beta2, .momentum = t->momentum, .weight_decay = t->weight_decay,
-                            .clip_norm = t->clip_norm, .ema = t->ema, .warmup_steps = t->warmup_steps, .decay_factor = t->decay_factor, .decay_steps = n_steps };
-    o.rule = !strcmp(t->optimiser, "adamw") ? GEN_ADAMW : !strcmp(t->optimiser, "rmsprop") ? GEN_RMSPROP : !strcmp(t->optimiser, "sgd") ? GEN_SGD : GEN_ADAM;
-    o.schedule = !strcmp(t->schedule, "step") ? GEN_LR_STEP : !strcmp(t->schedule, "linear") ? GEN_LR_LINEAR : !strcmp(t->schedule, "cosine") ? GEN_LR_COSINE : GEN_LR_CONSTANT;
+    gen_optim_options o = { .lr = t->lr,
+                            .beta1 = t->beta1,
+                            .beta2 = t->beta2,
+                            .momentum = t->momentum,
+                            .weight_decay = t->weight_decay,
+                            .clip_norm = t->clip_norm,
+                            .ema = t->ema,
+                            .warmup_steps = t->warmup_steps,
+                            .decay_factor = t->decay_factor,
+                            .decay_steps = n_steps };
+    o.rule = !strcmp(t->optimiser, "adamw")     ? GEN_ADAMW
+             : !strcmp(t->optimiser, "rmsprop") ? GEN_RMSPROP
+             : !strcmp(t->optimiser, "sgd")     ? GEN_SGD
+                                                : GEN_ADAM;
+    o.schedule = !strcmp(t->schedule, "step")     ? GEN_LR_STEP
+                 : !strcmp(t->schedule, "linear") ? GEN_LR_LINEAR
+                 : !strcmp(t->schedule, "cosine") ? GEN_LR_COSINE
+                                                  : GEN_LR_CONSTANT;
     if (o.schedule == GEN_LR_STEP) o.decay_steps = (int64_t)(t->decay_epochs * (double)steps_per_epoch + 0.5);
     return o;
 }

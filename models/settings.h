@@ -26,9 +26,9 @@ extern const gen_option gen_train_option_rows[];
 
 typedef struct gen_settings {
     const gen_model *model;
-    gen_arena *arena;          /* strings live here */
+    gen_arena *arena; /* strings live here */
     gen_train_options train;
-    void *options;             /* of the model */
+    void *options; /* of the model */
 } gen_settings;
 
 gen_status gen_settings_start(gen_settings *s, const gen_model *model, gen_arena *arena, gen_error *err);

@@ -62,7 +62,8 @@ static gen_status make_programs(trainer *t, gen_error *err)
     const gen_model *model = t->run->settings.model;
     GEN_TRY(make_train_program(t, err));
     if (model->eval) GEN_TRY(gen_run_program(t->run, model->eval, "be evaluated", GEN_EVAL_BATCH, &t->eval, err));
-    if (model->decode && model->latent) GEN_TRY(gen_run_program(t->run, model->decode, "make pictures from codes", N_GRID, &t->decode, err));
+    if (model->decode && model->latent)
+        GEN_TRY(gen_run_program(t->run, model->decode, "make pictures from codes", N_GRID, &t->decode, err));
     return GEN_OK;
 }
 
@@ -109,12 +110,14 @@ static gen_status feed(trainer *t, const gen_batch *batch, gen_error *err)
 }
 
 /* Runs step number `step`; *finite says whether the loss is a number. */
-static gen_status run_step(trainer *t, int64_t step, const gen_batch *batch, double scalars[MAX_SCALARS], bool *finite, gen_error *err)
+static gen_status run_step(trainer *t, int64_t step, const gen_batch *batch, double scalars[MAX_SCALARS], bool *finite,
+                           gen_error *err)
 {
     GEN_TRY(feed(t, batch, err));
     GEN_TRY(gen_program_run(t->train, state_at(t, step), err));
     int32_t n = gen_program_outputs(t->train);
-    for (int32_t i = 0; i < n && i < MAX_SCALARS; i++) GEN_TRY(gen_program_fetch_scalar(t->train, gen_program_output_name(t->train, i), &scalars[i], err));
+    for (int32_t i = 0; i < n && i < MAX_SCALARS; i++)
+        GEN_TRY(gen_program_fetch_scalar(t->train, gen_program_output_name(t->train, i), &scalars[i], err));
     *finite = isfinite(scalars[0]);
     return GEN_OK;
 }
@@ -140,20 +143,29 @@ static void report(trainer *t, int64_t step, const double scalars[MAX_SCALARS])
         t->in_sums = 0;
         t->since_s = now;
     }
-    gen_event e = { .kind = GEN_EVENT_STEP, .step = step, .value = scalars[0], .n_steps = t->n_steps, .images_per_s = rate };
+    gen_event e = {
+        .kind = GEN_EVENT_STEP, .step = step, .value = scalars[0], .n_steps = t->n_steps, .images_per_s = rate
+    };
     if (sink->emit) sink->emit(sink->context, &e);
 }
 
 /* A grid of N_GRID pictures [H,W,C] in [0,1], a black pixel between them, as one float image. */
 static void emit_grid(trainer *t, const char *name, const float *pictures)
 {
-    int64_t h = t->run->height, w = t->run->width, c = t->run->channels, gh = GRID_SIDE * (h + 1) + 1, gw = GRID_SIDE * (w + 1) + 1;
+    int64_t h = t->run->height, w = t->run->width, c = t->run->channels, gh = GRID_SIDE * (h + 1) + 1,
+            gw = GRID_SIDE * (w + 1) + 1;
     float *grid = gen_alloc((size_t)(gh * gw * c), sizeof *grid);
     if (!grid) return;
     for (int64_t i = 0; i < N_GRID; i++)
         for (int64_t y = 0; y < h; y++)
-            memcpy(grid + ((i / GRID_SIDE * (h + 1) + 1 + y) * gw + i % GRID_SIDE * (w + 1) + 1) * c, pictures + (i * h + y) * w * c, (size_t)(w * c) * sizeof *grid);
-    gen_event e = { .kind = GEN_EVENT_IMAGE, .step = t->run->progress.step, .name = name, .pixels = grid, .height_px = (int32_t)gh, .width_px = (int32_t)gw,
+            memcpy(grid + ((i / GRID_SIDE * (h + 1) + 1 + y) * gw + i % GRID_SIDE * (w + 1) + 1) * c,
+                   pictures + (i * h + y) * w * c, (size_t)(w * c) * sizeof *grid);
+    gen_event e = { .kind = GEN_EVENT_IMAGE,
+                    .step = t->run->progress.step,
+                    .name = name,
+                    .pixels = grid,
+                    .height_px = (int32_t)gh,
+                    .width_px = (int32_t)gw,
                     .channels = (int32_t)c };
     if (t->hooks.sink.emit) t->hooks.sink.emit(t->hooks.sink.context, &e);
     gen_free(grid);
@@ -164,7 +176,8 @@ static gen_status sample(trainer *t, gen_error *err)
 {
     if (!t->decode) return GEN_OK;
     int64_t d = gen_latent_size(t->run), pixels = t->run->height * t->run->width * t->run->channels;
-    float *z = gen_alloc((size_t)(N_GRID * d), sizeof *z), *pictures = gen_alloc((size_t)(N_GRID * pixels), sizeof *pictures);
+    float *z = gen_alloc((size_t)(N_GRID * d), sizeof *z),
+          *pictures = gen_alloc((size_t)(N_GRID * pixels), sizeof *pictures);
     gen_status status = z && pictures ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for samples");
     if (status == GEN_OK) {
         gen_latent_draw((uint64_t)t->run->settings.train.seed, 0, N_GRID, d, z);
@@ -229,7 +242,8 @@ static gen_status replay_to(trainer *t, int64_t step, gen_error *err)
     if (gen_checkpoint_find(t->run, "latest", &path, NULL) == GEN_OK) {
         GEN_TRY(gen_checkpoint_load(t->run, "latest", GEN_CHECKPOINT_ALL, err));
     } else {
-        for (int32_t i = 0; i < gen_params_count(t->run->params); i++) GEN_TRY(gen_params_reset(t->run->params, i, (uint64_t)t->run->settings.train.seed, err));
+        for (int32_t i = 0; i < gen_params_count(t->run->params); i++)
+            GEN_TRY(gen_params_reset(t->run->params, i, (uint64_t)t->run->settings.train.seed, err));
     }
     for (int64_t s = t->run->progress.step; s < step; s++) {
         double scalars[MAX_SCALARS];
@@ -251,7 +265,9 @@ static gen_status explain_not_finite(trainer *t, int64_t step, gen_error *err)
     if (status == GEN_OK) status = feed(t, &batch, NULL);
     if (status == GEN_OK) gen_session_find_not_finite(gen_program_session(t->train), state_at(t, step), &where);
     gen_checkpoint_find(t->run, "latest", &good, NULL);
-    return gen_fail(err, GEN_NOT_FINITE, "step %" PRId64 ": the loss is not a finite number (%.160s). Last good checkpoint: %s. Try a smaller --lr or --clip-norm 1, or go on with --on-nan skip",
+    return gen_fail(err, GEN_NOT_FINITE,
+                    "step %" PRId64 ": the loss is not a finite number (%.160s). Last good checkpoint: %s. Try a "
+                                    "smaller --lr or --clip-norm 1, or go on with --on-nan skip",
                     step + 1, *where.text ? where.text : "it could not be found again where", good ? good : "none yet");
 }
 
@@ -260,7 +276,10 @@ static gen_status handle_not_finite(trainer *t, int64_t step, gen_error *err)
 {
     gen_progress *p = &t->run->progress;
     if (strcmp(t->run->settings.train.on_nan, "skip")) return explain_not_finite(t, step, err);
-    if (++p->skipped > MAX_SKIPPED) return gen_fail(err, GEN_NOT_FINITE, "step %" PRId64 ": more than %d steps had no finite loss; try a smaller --lr", step + 1, MAX_SKIPPED);
+    if (++p->skipped > MAX_SKIPPED)
+        return gen_fail(err, GEN_NOT_FINITE,
+                        "step %" PRId64 ": more than %d steps had no finite loss; try a smaller --lr", step + 1,
+                        MAX_SKIPPED);
     gen_emit_text(&t->hooks.sink, step + 1, "warning", "step %" PRId64 " had no finite loss: left out", step + 1);
     GEN_TRY(replay_to(t, step, err));
     p->step = step + 1;
@@ -302,9 +321,16 @@ static gen_status loop(trainer *t, gen_error *err)
         GEN_TRY(one_step(t, err));
         bool stopping = t->hooks.stop && *t->hooks.stop;
         GEN_TRY(after_step(t, stopping, err));
-        if (stopping && p->step < t->n_steps) return gen_fail(err, GEN_STOPPED, "stopped after step %" PRId64 " of %" PRId64 "; go on with `gen train --resume %s`", p->step, t->n_steps, t->run->folder);
+        if (stopping && p->step < t->n_steps)
+            return gen_fail(err, GEN_STOPPED,
+                            "stopped after step %" PRId64 " of %" PRId64 "; go on with `gen train --resume %s`",
+                            p->step, t->n_steps, t->run->folder);
     }
-    if (out_of_patience(t)) gen_emit_text(&t->hooks.sink, p->step, "note", "no better validation loss in %" PRId64 " evaluations: the training ends; the best was at step %" PRId64, p->bad_evals, p->best_step);
+    if (out_of_patience(t))
+        gen_emit_text(&t->hooks.sink, p->step, "note",
+                      "no better validation loss in %" PRId64
+                      " evaluations: the training ends; the best was at step %" PRId64,
+                      p->bad_evals, p->best_step);
     return GEN_OK;
 }
 
@@ -312,7 +338,8 @@ gen_status gen_train(gen_run *run, const gen_dataset *data, const gen_train_hook
 {
     trainer t = { .run = run, .data = data, .hooks = *hooks };
     gen_status status = start(&t, err);
-    if (status == GEN_OK && run->progress.step > 0) status = gen_checkpoint_load(run, "latest", GEN_CHECKPOINT_ALL, err);
+    if (status == GEN_OK && run->progress.step > 0)
+        status = gen_checkpoint_load(run, "latest", GEN_CHECKPOINT_ALL, err);
     if (status == GEN_OK) status = loop(&t, err);
     finish(&t);
     return status;

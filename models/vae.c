@@ -70,22 +70,30 @@ enum { MAX_LAYERS = 10 };
 typedef struct net {
     layer enc[MAX_LAYERS], dec[MAX_LAYERS];
     int32_t n_enc, n_dec;
-    bool same;         /* TensorFlow's SAME padding, else (kernel - 1) / 2 zeros, as PyTorch's examples */
-    double slope;      /* leaky relu; 0: relu */
-    bool dense_act;    /* activation after the decoder's dense layer */
+    bool same;      /* TensorFlow's SAME padding, else (kernel - 1) / 2 zeros, as PyTorch's examples */
+    double slope;   /* leaky relu; 0: relu */
+    bool dense_act; /* activation after the decoder's dense layer */
     int64_t hidden;
 } net;
 
 static net gdl_digits(bool same)
 {
-    return (net){ .enc = { { 32, 3, 1 }, { 64, 3, 2 }, { 64, 3, 2 }, { 64, 3, 1 } }, .n_enc = 4,
-                  .dec = { { 64, 3, 1 }, { 64, 3, 2 }, { 32, 3, 2 }, { 0, 3, 1 } }, .n_dec = 4, .same = same, .slope = 0.3 };
+    return (net){ .enc = { { 32, 3, 1 }, { 64, 3, 2 }, { 64, 3, 2 }, { 64, 3, 1 } },
+                  .n_enc = 4,
+                  .dec = { { 64, 3, 1 }, { 64, 3, 2 }, { 32, 3, 2 }, { 0, 3, 1 } },
+                  .n_dec = 4,
+                  .same = same,
+                  .slope = 0.3 };
 }
 
 static net gdl_faces(void)
 {
-    return (net){ .enc = { { 32, 3, 2 }, { 64, 3, 2 }, { 64, 3, 2 }, { 64, 3, 2 } }, .n_enc = 4,
-                  .dec = { { 64, 3, 2 }, { 64, 3, 2 }, { 32, 3, 2 }, { 0, 3, 2 } }, .n_dec = 4, .same = true, .slope = 0.3 };
+    return (net){ .enc = { { 32, 3, 2 }, { 64, 3, 2 }, { 64, 3, 2 }, { 64, 3, 2 } },
+                  .n_enc = 4,
+                  .dec = { { 64, 3, 2 }, { 64, 3, 2 }, { 32, 3, 2 }, { 0, 3, 2 } },
+                  .n_dec = 4,
+                  .same = true,
+                  .slope = 0.3 };
 }
 
 /* Halve with 4x4 kernels while both sides are even and more than 4 pixels stay; channels double, up to 8 times the first. An odd or small side is
@@ -102,7 +110,9 @@ static net sized_for(const vae_options *o, int64_t h, int64_t w)
     }
     if (!n.n_enc) n.enc[n.n_enc++] = (layer){ channels, 3, 1 };
     n.n_dec = n.n_enc;
-    for (int32_t i = 0; i < n.n_dec; i++) n.dec[i] = (layer){ i + 1 < n.n_dec ? n.enc[n.n_enc - 2 - i].channels : 0, n.enc[n.n_enc - 1 - i].kernel, n.enc[n.n_enc - 1 - i].stride };
+    for (int32_t i = 0; i < n.n_dec; i++)
+        n.dec[i] = (layer){ i + 1 < n.n_dec ? n.enc[n.n_enc - 2 - i].channels : 0, n.enc[n.n_enc - 1 - i].kernel,
+                            n.enc[n.n_enc - 1 - i].stride };
     return n;
 }
 
@@ -122,7 +132,10 @@ static bool is_mlp(const gen_model_context *m)
 
 static nn_init init_rule(const vae_options *o)
 {
-    return !strcmp(o->init, "keras") ? NN_INIT_XAVIER : !strcmp(o->init, "he") ? NN_INIT_HE : !strcmp(o->init, "normal") ? NN_INIT_NORMAL : NN_INIT_TORCH;
+    return !strcmp(o->init, "keras")    ? NN_INIT_XAVIER
+           : !strcmp(o->init, "he")     ? NN_INIT_HE
+           : !strcmp(o->init, "normal") ? NN_INIT_NORMAL
+                                        : NN_INIT_TORCH;
 }
 
 static nn_dense_spec dense_spec(const vae_options *o)
@@ -132,8 +145,13 @@ static nn_dense_spec dense_spec(const vae_options *o)
 
 static nn_conv_spec conv_spec(const vae_options *o, const net *n, const layer *l)
 {
-    return (nn_conv_spec){ .kernel = l->kernel, .stride = l->stride, .pad = (l->kernel - 1) / 2, .same = n->same,
-                           .out_pad = l->stride - 1, .init = init_rule(o), .sigma = 0.02 };
+    return (nn_conv_spec){ .kernel = l->kernel,
+                           .stride = l->stride,
+                           .pad = (l->kernel - 1) / 2,
+                           .same = n->same,
+                           .out_pad = l->stride - 1,
+                           .init = init_rule(o),
+                           .sigma = 0.02 };
 }
 
 static gen_node *activation(gen_graph *g, gen_node *x, const net *n)
@@ -142,11 +160,13 @@ static gen_node *activation(gen_graph *g, gen_node *x, const net *n)
 }
 
 /* batch norm, activation and dropout after a conv layer, each where asked for */
-static gen_node *after_conv(gen_graph *g, gen_node *h, const char *name, const vae_options *o, const net *n, bool training)
+static gen_node *after_conv(gen_graph *g, gen_node *h, const char *name, const vae_options *o, const net *n,
+                            bool training)
 {
     char norm[64];
     snprintf(norm, sizeof norm, "%s_norm", name);
-    if (o->batch_norm) h = nn_batch_norm(g, h, norm, (nn_norm_spec){ .training = training, .eps = 1e-3, .momentum = 0.01 });
+    if (o->batch_norm)
+        h = nn_batch_norm(g, h, norm, (nn_norm_spec){ .training = training, .eps = 1e-3, .momentum = 0.01 });
     h = activation(g, h, n);
     return training ? gen_dropout(g, h, o->dropout) : h;
 }
@@ -202,7 +222,8 @@ static gen_node *decoder(gen_graph *g, const gen_model_context *m, gen_node *z, 
         gen_node *h = gen_relu(g, nn_dense(g, z, "dec.fc", o->hidden, dense_spec(o)));
         nn_dense_spec spec = dense_spec(o);
         spec.becomes[0] = m->channels, spec.becomes[1] = m->height, spec.becomes[2] = m->width;
-        return nn_image(g, nn_dense(g, h, "dec.out", m->height * m->width * m->channels, spec), m->height, m->width, m->channels);
+        return nn_image(g, nn_dense(g, h, "dec.out", m->height * m->width * m->channels, spec), m->height, m->width,
+                        m->channels);
     }
     int64_t size[2], c = n.enc[n.n_enc - 1].channels;
     start_size(&n, m, size);
@@ -228,7 +249,8 @@ static gen_node *decoder(gen_graph *g, const gen_model_context *m, gen_node *z, 
 static gen_node *per_image(gen_graph *g, gen_node *x)
 {
     int64_t n = x->shape.dim[0];
-    return gen_reshape(g, gen_sum(g, gen_reshape(g, x, GEN_SHAPE(n, gen_shape_count(&x->shape) / n)), GEN_AXIS(1)), GEN_SHAPE(n));
+    return gen_reshape(g, gen_sum(g, gen_reshape(g, x, GEN_SHAPE(n, gen_shape_count(&x->shape) / n)), GEN_AXIS(1)),
+                       GEN_SHAPE(n));
 }
 
 static gen_node *draw(gen_graph *g, const code *q)
@@ -244,7 +266,8 @@ static gen_node *reconstruction(gen_graph *g, const gen_model_context *m, gen_no
 {
     const vae_options *o = m->options;
     double pixels = (double)(m->height * m->width * m->channels), log_2pi = 1.83787706640934548356;
-    if (o->r_loss_factor > 0) return gen_scale(g, per_image(g, gen_square(g, gen_sub(g, gen_sigmoid(g, out), x))), o->r_loss_factor / pixels);
+    if (o->r_loss_factor > 0)
+        return gen_scale(g, per_image(g, gen_square(g, gen_sub(g, gen_sigmoid(g, out), x))), o->r_loss_factor / pixels);
     if (!strcmp(o->likelihood, "bernoulli")) return per_image(g, gen_bce_logits(g, out, x));
     gen_node *sse = per_image(g, gen_square(g, gen_sub(g, gen_sigmoid(g, out), x)));
     if (!strcmp(o->likelihood, "gaussian"))
@@ -252,13 +275,15 @@ static gen_node *reconstruction(gen_graph *g, const gen_model_context *m, gen_no
     gen_node *log_sigma = gen_param(g, "dec.log_sigma", GEN_SHAPE(1), (gen_param_spec){ .init = GEN_INIT_ZERO });
     log_sigma = gen_clamp(g, log_sigma, -6, 6);
     gen_node *precision = gen_exp(g, gen_scale(g, log_sigma, -2));
-    return gen_add(g, gen_mul(g, gen_scale(g, sse, 0.5), precision), gen_affine(g, log_sigma, pixels, 0.5 * pixels * log_2pi));
+    return gen_add(g, gen_mul(g, gen_scale(g, sse, 0.5), precision),
+                   gen_affine(g, log_sigma, pixels, 0.5 * pixels * log_2pi));
 }
 
 /* KL of each dimension of each image [N,D] */
 static gen_node *gauss_kl(gen_graph *g, const code *q)
 {
-    gen_node *inside = gen_sub(g, gen_sub(g, gen_affine(g, q->logvar, 1, 1), gen_square(g, q->mu)), gen_exp(g, q->logvar));
+    gen_node *inside =
+        gen_sub(g, gen_sub(g, gen_affine(g, q->logvar, 1, 1), gen_square(g, q->mu)), gen_exp(g, q->logvar));
     return gen_scale(g, inside, -0.5);
 }
 
@@ -273,7 +298,8 @@ static gen_node *kl_term(gen_graph *g, const vae_options *o, gen_node *kl_dims)
 static gen_node *beta_now(gen_graph *g, const vae_options *o)
 {
     if (o->kl_warmup == 0) return gen_scalar(g, o->beta);
-    gen_node *step = gen_param(g, "optim.step", (gen_shape){ 0 }, (gen_param_spec){ .init = GEN_INIT_ZERO, .state = true, .counter = true });
+    gen_node *step = gen_param(g, "optim.step", (gen_shape){ 0 },
+                               (gen_param_spec){ .init = GEN_INIT_ZERO, .state = true, .counter = true });
     return gen_scale(g, gen_min(g, gen_scale(g, step, 1 / (double)o->kl_warmup), gen_scalar(g, 1)), o->beta);
 }
 
@@ -357,7 +383,8 @@ static void nll(gen_graph *g, const gen_model_context *m, int64_t samples)
     gen_node *out = decoder(g, &wide, gen_reshape(g, z, GEN_SHAPE(n * samples, d)), false);
     gen_shape copies = GEN_SHAPE(n, samples, m->height, m->width, m->channels);
     gen_node *again = gen_broadcast(g, gen_reshape(g, x, GEN_SHAPE(n, 1, m->height, m->width, m->channels)), copies);
-    gen_node *rec = gen_reshape(g, reconstruction(g, &wide, out, gen_reshape(g, again, out->shape)), GEN_SHAPE(n, samples, 1));
+    gen_node *rec =
+        gen_reshape(g, reconstruction(g, &wide, out, gen_reshape(g, again, out->shape)), GEN_SHAPE(n, samples, 1));
     /* log p(z) - log q(z|x) = 1/2 sum (eps^2 + logvar - z^2): the constants cancel */
     gen_node *prior = gen_sum(g, gen_sub(g, gen_add(g, gen_square(g, eps), logvar), gen_square(g, z)), GEN_AXIS(2));
     gen_output(g, "log_weight", gen_reshape(g, gen_sub(g, gen_scale(g, prior, 0.5), rec), GEN_SHAPE(n, samples)));
@@ -371,15 +398,28 @@ static int64_t latent(const gen_model_context *m)
 static gen_status check(const gen_model_context *m, gen_error *err)
 {
     const vae_options *o = m->options;
-    if (m->height < 1 || m->width < 1 || m->channels < 1) return gen_fail(err, GEN_BAD_SHAPE, "vae needs images; the data has none");
+    if (m->height < 1 || m->width < 1 || m->channels < 1)
+        return gen_fail(err, GEN_BAD_SHAPE, "vae needs images; the data has none");
     if (is_mlp(m) && !o->hidden) return gen_fail(err, GEN_BAD_OPTION, "--net mlp needs --hidden of at least 1");
-    if (strcmp(o->binarise, "none") && strcmp(o->likelihood, "bernoulli")) return gen_fail(err, GEN_BAD_OPTION, "--binarise goes with --likelihood bernoulli, not %s", o->likelihood);
+    if (strcmp(o->binarise, "none") && strcmp(o->likelihood, "bernoulli"))
+        return gen_fail(err, GEN_BAD_OPTION, "--binarise goes with --likelihood bernoulli, not %s", o->likelihood);
     return GEN_OK;
 }
 
 const gen_model gen_model_vae = {
-    .name = "vae", .summary = "variational autoencoder", .paper = "Kingma & Welling 2014, arXiv:1312.6114",
-    .options = options, .options_bytes = sizeof(vae_options), .presets = presets,
-    .defaults = "batch=64 lr=2e-3 schedule=cosine epochs=16", .data = "mnist", .check = check,
-    .train = train, .eval = eval, .encode = encode, .decode = decode, .nll = nll, .latent = latent,
+    .name = "vae",
+    .summary = "variational autoencoder",
+    .paper = "Kingma & Welling 2014, arXiv:1312.6114",
+    .options = options,
+    .options_bytes = sizeof(vae_options),
+    .presets = presets,
+    .defaults = "batch=64 lr=2e-3 schedule=cosine epochs=16",
+    .data = "mnist",
+    .check = check,
+    .train = train,
+    .eval = eval,
+    .encode = encode,
+    .decode = decode,
+    .nll = nll,
+    .latent = latent,
 };
