@@ -21,10 +21,9 @@ extern "C" {
 /* A published configuration: options as a user would type them. */
 typedef struct gen_preset {
     const char *name;
-    const char
-        *options; /* "latent=2 likelihood=gaussian", also common training options: "batch=32 lr=5e-4 epochs=200" */
-    const char *source; /* paper or book, with section */
-    const char *data;   /* the data it is meant for: what --data is when not given; "" none */
+    const char *options; /* "latent=2 likelihood=gaussian", also of training: "batch=32 lr=5e-4 epochs=200" */
+    const char *source;  /* paper or book, with section */
+    const char *data;    /* the data it is meant for: what --data is when not given; "" none */
 } gen_preset;
 
 #define GEN_PRESETS_END                                                                                                \

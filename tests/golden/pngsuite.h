@@ -163,4 +163,4 @@
     { "z06n2c08", 32, 32, 3, 8, 0xf8f7d651 },
     { "z09n2c08", 32, 32, 3, 8, 0xf8f7d651 },
 
-// clang-format on
+    // clang-format on

@@ -53,12 +53,13 @@ static gen_status unknown_option(const cli_verb *verb, const char *name, gen_err
     size_t n = 0;
     for (const char *const *t = verb->takes; t && *t && n < 64; t++) words[n++] = *t;
     nearest = gen_nearest_word(name, words, n);
-    return gen_fail(err, GEN_BAD_OPTION, "gen %s has no option --%s%s%s%s; `gen help %s` lists them", verb->name, name, nearest ? "; did you mean --" : "",
-                    nearest ? nearest : "", nearest ? "?" : "", verb->name);
+    return gen_fail(err, GEN_BAD_OPTION, "gen %s has no option --%s%s%s%s; `gen help %s` lists them", verb->name, name,
+                    nearest ? "; did you mean --" : "", nearest ? nearest : "", nearest ? "?" : "", verb->name);
 }
 
 /* One option at argv[i]; *used is how many words it took. */
-static gen_status parse_option(const cli_verb *verb, int argc, char **argv, int i, cli_args *a, int *used, gen_error *err)
+static gen_status parse_option(const cli_verb *verb, int argc, char **argv, int i, cli_args *a, int *used,
+                               gen_error *err)
 {
     char *name = gen_arena_strdup(a->arena, argv[i] + 2);
     if (!name) return gen_fail(err, GEN_NO_MEMORY, "no memory for the command line");
@@ -108,7 +109,8 @@ gen_status cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *a, g
         } else if (!only_words && !strncmp(argv[i], "--", 2)) {
             GEN_TRY(parse_option(verb, argc, argv, i, a, &used, err));
         } else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
-            return gen_fail(err, GEN_BAD_OPTION, "%s is no option of gen %s; options are written --name value", argv[i], verb->name);
+            return gen_fail(err, GEN_BAD_OPTION, "%s is no option of gen %s; options are written --name value", argv[i],
+                            verb->name);
         } else {
             GEN_TRY(parse_word(argv[i], a, err));
         }
@@ -119,5 +121,6 @@ gen_status cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *a, g
 gen_status cli_need_words(const cli_verb *verb, const cli_args *a, int low, int high, gen_error *err)
 {
     if (a->n_words >= low && a->n_words <= high) return GEN_OK;
-    return gen_fail(err, GEN_BAD_OPTION, "usage: gen %s %s [--option value]; got %d argument%s", verb->name, verb->words, a->n_words, a->n_words == 1 ? "" : "s");
+    return gen_fail(err, GEN_BAD_OPTION, "usage: gen %s %s [--option value]; got %d argument%s", verb->name,
+                    verb->words, a->n_words, a->n_words == 1 ? "" : "s");
 }

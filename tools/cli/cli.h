@@ -20,7 +20,8 @@ enum { CLI_GOOD = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 typedef struct cli_options {
     const char *output, *device, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind, *mode, *op;
-    int64_t json, quiet, threads, seed, n, frames, is_samples, limit, add_label, sub_label, label, explain_memory, profile, markdown, steps, batch, help;
+    int64_t json, quiet, threads, seed, n, frames, is_samples, limit, add_label, sub_label, label, explain_memory,
+        profile, markdown, steps, batch, help;
     double low, high, seconds;
 } cli_options;
 
@@ -30,19 +31,20 @@ typedef struct cli_args {
     cli_options o;
     const char *word[CLI_MAX_WORDS]; /* what is no option: model, run, files */
     int n_words;
-    const char *extra_name[CLI_MAX_EXTRA], *extra_value[CLI_MAX_EXTRA]; /* options that the verb leaves to the model (train, bench) */
+    /* options that the verb leaves to the model (train, bench) */
+    const char *extra_name[CLI_MAX_EXTRA], *extra_value[CLI_MAX_EXTRA];
     int n_extra;
 } cli_args;
 
 typedef struct cli_verb {
     const char *name, *words, *summary;
-    const char *const *takes;  /* names of rows of cli_option_rows */
-    int leaves_options;        /* unknown options are the model's */
+    const char *const *takes; /* names of rows of cli_option_rows */
+    int leaves_options;       /* unknown options are the model's */
     int (*run)(cli_args *a, gen_error *err);
 } cli_verb;
 
-extern const cli_verb cli_train, cli_sample, cli_reconstruct, cli_encode, cli_interpolate, cli_plot, cli_eval, cli_info, cli_data, cli_list, cli_bench, cli_devices,
-    cli_help, cli_completion, cli_version;
+extern const cli_verb cli_train, cli_sample, cli_reconstruct, cli_encode, cli_interpolate, cli_plot, cli_eval, cli_info,
+    cli_data, cli_list, cli_bench, cli_devices, cli_help, cli_completion, cli_version;
 extern const gen_option cli_option_rows[];
 extern const cli_verb *const cli_verbs[]; /* NULL ends it */
 const cli_verb *cli_verb_find(const char *name);
@@ -62,7 +64,8 @@ gen_status cli_load_weights(const cli_args *a, gen_run *run, gen_error *err);
 void cli_close_run(gen_run *run, gen_device *device);
 
 /* Writes pictures [n,H,W,C] in [0,1] as one grid PNG with text chunks about the run. columns 0: square. */
-gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, int32_t columns, const char *path, gen_error *err);
+gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, int32_t columns, const char *path,
+                          gen_error *err);
 /* "8x4" -> columns, rows. */
 gen_status cli_parse_grid(const char *text, int64_t *columns, int64_t *rows, gen_error *err);
 

@@ -27,4 +27,5 @@ static int devices(cli_args *a, gen_error *err)
 static const char *const version_takes[] = { "json", NULL };
 static const char *const devices_takes[] = { NULL };
 const cli_verb cli_version = { "version", "", "the version of gen", version_takes, 0, version };
-const cli_verb cli_devices = { "devices", "", "the devices of this machine, or why they are not there", devices_takes, 0, devices };
+const cli_verb cli_devices = { "devices",     "", "the devices of this machine, or why they are not there",
+                               devices_takes, 0,  devices };

@@ -56,8 +56,14 @@ typedef struct timing {
 
 static gen_status make(timing *t, cli_args *a, const workload *w, gen_device *device, gen_error *err)
 {
-    t->run = (gen_run){ .arena = a->arena, .folder = "", .data_name = "", .device = device, .params = gen_params_new(device),
-                        .height = w->height, .width = w->width, .channels = w->channels };
+    t->run = (gen_run){ .arena = a->arena,
+                        .folder = "",
+                        .data_name = "",
+                        .device = device,
+                        .params = gen_params_new(device),
+                        .height = w->height,
+                        .width = w->width,
+                        .channels = w->channels };
     if (!t->run.params) return gen_fail(err, GEN_NO_MEMORY, "no memory for a workload");
     GEN_TRY(gen_settings_start(&t->run.settings, gen_model_find(w->model), a->arena, err));
     GEN_TRY(gen_settings_preset(&t->run.settings, w->preset, err));
@@ -82,7 +88,8 @@ static gen_status time_steps(timing *t, const cli_args *a, gen_error *err)
     for (int64_t i = 0; i < WARM_UP; i++) GEN_TRY(step(t, i, err));
     double start = now_s();
     t->ms = 1e30;
-    for (t->steps = 0; a->o.steps ? t->steps < a->o.steps : now_s() - start < a->o.seconds || t->steps < LEAST; t->steps++) {
+    for (t->steps = 0; a->o.steps ? t->steps < a->o.steps : now_s() - start < a->o.seconds || t->steps < LEAST;
+         t->steps++) {
         double began = now_s();
         GEN_TRY(step(t, t->steps + WARM_UP, err));
         double ms = 1e3 * (now_s() - began);
@@ -105,8 +112,9 @@ static void print_profile(timing *t, cli_args *a, gen_error *err)
     for (int32_t i = 0; i < plan->n_steps; i++) total += seconds[i];
     for (int32_t i = 0; i < plan->n_steps; i++) {
         const gen_node *out = gen_graph_node(plan->graph, plan->steps[i].out[0]);
-        printf("%4d  %-12s %-20.40s %-18s %8.3f ms %5.1f %%\n", i, gen_op_get(plan->steps[i].op)->name, plan->steps[i].name,
-               gen_shape_text(&out->shape, shape, sizeof shape), 1e3 * seconds[i] / STEPS, 100 * seconds[i] / total);
+        printf("%4d  %-12s %-20.40s %-18s %8.3f ms %5.1f %%\n", i, gen_op_get(plan->steps[i].op)->name,
+               plan->steps[i].name, gen_shape_text(&out->shape, shape, sizeof shape), 1e3 * seconds[i] / STEPS,
+               100 * seconds[i] / total);
     }
 }
 
@@ -116,7 +124,8 @@ static gen_status print_timing(const timing *t, cli_args *a, const workload *w, 
     getrusage(RUSAGE_SELF, &usage);
     int64_t threads = a->o.threads ? a->o.threads : gen_cpu_count();
     if (!a->o.json) {
-        printf("%s: %.3f ms a step (least of %" PRId64 "), %ld MB, %s\n", w->name, t->ms, t->steps, usage.ru_maxrss / 1024, t->run.device->name);
+        printf("%s: %.3f ms a step (least of %" PRId64 "), %ld MB, %s\n", w->name, t->ms, t->steps,
+               usage.ru_maxrss / 1024, t->run.device->name);
         return GEN_OK;
     }
     gen_json_out out = { .arena = a->arena };
@@ -161,4 +170,5 @@ static int run(cli_args *a, gen_error *err)
 }
 
 static const char *const takes[] = { "seconds", "steps", "profile", "threads", "device", "json", NULL };
-const cli_verb cli_bench = { "bench", "[WORKLOAD]", "time the training step of a workload; alone: names them", takes, 0, run };
+const cli_verb cli_bench = { "bench", "[WORKLOAD]", "time the training step of a workload; alone: names them", takes,
+                             0,       run };

@@ -45,9 +45,12 @@ static gen_status encode_split(codes *c, int64_t most, gen_error *err)
     c->range = c->data.splits[gen_data_test_split(&c->data)];
     int64_t limit = a->o.limit ? a->o.limit : most, pixels = c->run->height * c->run->width * c->run->channels;
     c->n = limit && limit < c->range.n ? limit : c->range.n;
-    if (c->data.height_px != c->run->height || c->data.width_px != c->run->width || c->data.channels != c->run->channels)
-        return gen_fail(err, GEN_BAD_SHAPE, "%s has pictures of %dx%dx%d, the run was trained on %" PRId64 "x%" PRId64 "x%" PRId64, c->data.name,
-                        c->data.height_px, c->data.width_px, c->data.channels, c->run->height, c->run->width, c->run->channels);
+    if (c->data.height_px != c->run->height || c->data.width_px != c->run->width ||
+        c->data.channels != c->run->channels)
+        return gen_fail(err, GEN_BAD_SHAPE,
+                        "%s has pictures of %dx%dx%d, the run was trained on %" PRId64 "x%" PRId64 "x%" PRId64,
+                        c->data.name, c->data.height_px, c->data.width_px, c->data.channels, c->run->height,
+                        c->run->width, c->run->channels);
     float *x = gen_arena_alloc(a->arena, (size_t)(c->n * pixels) * sizeof *x);
     c->z = gen_arena_alloc(a->arena, (size_t)(c->n * c->d) * sizeof *c->z);
     if (!x || !c->z) return gen_fail(err, GEN_NO_MEMORY, "no memory for %" PRId64 " images: use --limit", c->n);
@@ -72,11 +75,14 @@ static gen_status write_csv(codes *c, const char *path, gen_error *err)
     char cell[40];
     GEN_TRY(gen_file_create(path, &file, err));
     gen_status status = gen_file_put(file, "label", 5, err);
-    for (int64_t j = 0; j < c->d && status == GEN_OK; j++) status = gen_file_put(file, cell, (size_t)snprintf(cell, sizeof cell, ",z%" PRId64, j), err);
+    for (int64_t j = 0; j < c->d && status == GEN_OK; j++)
+        status = gen_file_put(file, cell, (size_t)snprintf(cell, sizeof cell, ",z%" PRId64, j), err);
     for (int64_t i = 0; i < c->n && status == GEN_OK; i++) {
-        status = gen_file_put(file, cell, (size_t)snprintf(cell, sizeof cell, "\n%d", c->labels ? c->labels[i] : -1), err);
+        status =
+            gen_file_put(file, cell, (size_t)snprintf(cell, sizeof cell, "\n%d", c->labels ? c->labels[i] : -1), err);
         for (int64_t j = 0; j < c->d && status == GEN_OK; j++)
-            status = gen_file_put(file, cell, (size_t)snprintf(cell, sizeof cell, ",%.9g", (double)c->z[i * c->d + j]), err);
+            status =
+                gen_file_put(file, cell, (size_t)snprintf(cell, sizeof cell, ",%.9g", (double)c->z[i * c->d + j]), err);
     }
     if (status == GEN_OK) status = gen_file_put(file, "\n", 1, err);
     if (status == GEN_OK) return gen_file_commit(file, err);
@@ -112,7 +118,11 @@ static gen_status save_plot(codes *c, const gen_bytes *file, const char *path, g
 
 static gen_plot plot_of(const char *path, const char *title, const char *x, const char *y)
 {
-    return (gen_plot){ .title = title, .x_label = x, .y_label = y, .width_px = 900, .height_px = 700,
+    return (gen_plot){ .title = title,
+                       .x_label = x,
+                       .y_label = y,
+                       .width_px = 900,
+                       .height_px = 700,
                        .format = gen_path_has_extension(path, "svg") ? GEN_PLOT_SVG : GEN_PLOT_PNG };
 }
 
@@ -121,12 +131,16 @@ static gen_status plot_scatter(codes *c, const char *path, gen_error *err)
 {
     gen_bytes file;
     GEN_TRY(encode_split(c, 5000, err));
-    if (c->d < 2) return gen_fail(err, GEN_UNSUPPORTED, "a scatter plot needs a code of at least 2 numbers; this run's has %" PRId64, c->d);
-    double *x = gen_arena_alloc(c->a->arena, (size_t)c->n * sizeof *x), *y = gen_arena_alloc(c->a->arena, (size_t)c->n * sizeof *y);
+    if (c->d < 2)
+        return gen_fail(err, GEN_UNSUPPORTED,
+                        "a scatter plot needs a code of at least 2 numbers; this run's has %" PRId64, c->d);
+    double *x = gen_arena_alloc(c->a->arena, (size_t)c->n * sizeof *x),
+           *y = gen_arena_alloc(c->a->arena, (size_t)c->n * sizeof *y);
     if (!x || !y) return gen_fail(err, GEN_NO_MEMORY, "no memory for the plot");
     for (int64_t i = 0; i < c->n; i++) x[i] = (double)c->z[i * c->d], y[i] = (double)c->z[i * c->d + 1];
     gen_plot plot = plot_of(path, "codes of test images", "z0", "z1");
-    GEN_TRY(gen_plot_scatter(&plot, x, y, c->labels, (size_t)c->n, c->data.class_names, c->data.n_classes, c->a->arena, &file, err));
+    GEN_TRY(gen_plot_scatter(&plot, x, y, c->labels, (size_t)c->n, c->data.class_names, c->data.n_classes, c->a->arena,
+                             &file, err));
     return save_plot(c, &file, path, err);
 }
 
@@ -141,7 +155,8 @@ static gen_status plot_histogram(codes *c, const char *path, gen_error *err)
     double *values = gen_arena_alloc(c->a->arena, n * sizeof *values);
     if (!values) return gen_fail(err, GEN_NO_MEMORY, "no memory for the plot");
     for (size_t i = 0; i < n; i++) values[i] = (double)c->z[i];
-    for (int i = 0; i < CURVE; i++) x[i] = -4 + 8.0 * i / (CURVE - 1), y[i] = exp(-x[i] * x[i] / 2) / 2.50662827463100050242;
+    for (int i = 0; i < CURVE; i++)
+        x[i] = -4 + 8.0 * i / (CURVE - 1), y[i] = exp(-x[i] * x[i] / 2) / 2.50662827463100050242;
     gen_series normal = { "N(0, 1)", x, y, CURVE };
     gen_plot plot = plot_of(path, "latent numbers of test images", "z", "density");
     GEN_TRY(gen_plot_histogram(&plot, values, n, BINS, &normal, c->a->arena, &file, err));
@@ -165,8 +180,13 @@ static gen_status plot_manifold(codes *c, const char *path, gen_error *err)
 {
     enum { SIDE = 20, N = SIDE * SIDE };
     float z[N * 2];
-    if (c->d != 2) return gen_fail(err, GEN_UNSUPPORTED, "the manifold of a code of 2 numbers can be drawn; this run's has %" PRId64 " (train with --latent 2)", c->d);
-    float *x = gen_arena_alloc(c->a->arena, (size_t)(N * c->run->height * c->run->width * c->run->channels) * sizeof *x);
+    if (c->d != 2)
+        return gen_fail(err, GEN_UNSUPPORTED,
+                        "the manifold of a code of 2 numbers can be drawn; this run's has %" PRId64
+                        " (train with --latent 2)",
+                        c->d);
+    float *x =
+        gen_arena_alloc(c->a->arena, (size_t)(N * c->run->height * c->run->width * c->run->channels) * sizeof *x);
     if (!x) return gen_fail(err, GEN_NO_MEMORY, "no memory for the pictures");
     for (int i = 0; i < N; i++) {
         z[2 * i] = (float)normal_quantile(0.01 + 0.98 * (i % SIDE) / (SIDE - 1));
@@ -191,7 +211,8 @@ static gen_status plot(codes *c, gen_error *err)
 
 /* ---- verbs ------------------------------------------------------------------------------------------------------------------------------- */
 
-static int with_run(cli_args *a, const cli_verb *verb, gen_status (*work)(codes *c, gen_error *err), bool weights, gen_error *err)
+static int with_run(cli_args *a, const cli_verb *verb, gen_status (*work)(codes *c, gen_error *err), bool weights,
+                    gen_error *err)
 {
     codes c = { .a = a };
     if (cli_need_words(verb, a, 1, 1, err) != GEN_OK) return CLI_USAGE;
@@ -220,7 +241,10 @@ static int run_plot(cli_args *a, gen_error *err)
     return with_run(a, &cli_plot, only_log ? curves : plot, !only_log, err);
 }
 
-static const char *const encode_takes[] = { "output", "data", "limit", "checkpoint", "weights", "threads", "device", NULL };
-static const char *const plot_takes[] = { "kind", "output", "data", "limit", "checkpoint", "weights", "threads", "device", NULL };
+static const char *const encode_takes[] = { "output",  "data",    "limit",  "checkpoint",
+                                            "weights", "threads", "device", NULL };
+static const char *const plot_takes[] = { "kind",    "output",  "data",   "limit", "checkpoint",
+                                          "weights", "threads", "device", NULL };
 const cli_verb cli_encode = { "encode", "RUN", "codes of test pictures as .csv or .npy", encode_takes, 0, run_encode };
-const cli_verb cli_plot = { "plot", "RUN", "curves, latent scatter, manifold, histograms as .png or .svg", plot_takes, 0, run_plot };
+const cli_verb cli_plot = { "plot",     "RUN", "curves, latent scatter, manifold, histograms as .png or .svg",
+                            plot_takes, 0,     run_plot };

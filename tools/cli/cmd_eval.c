@@ -24,9 +24,12 @@ static gen_status evaluate(evaluation *e, gen_error *err)
     GEN_TRY(cli_load_weights(a, e->run, err));
     if (*a->o.data) e->run->settings.train.data = a->o.data;
     GEN_TRY(gen_data_open(&e->run->settings, NULL, a->arena, &e->data, err));
-    if (e->data.height_px != e->run->height || e->data.width_px != e->run->width || e->data.channels != e->run->channels)
-        return gen_fail(err, GEN_BAD_SHAPE, "%s has pictures of %dx%dx%d, the run was trained on %" PRId64 "x%" PRId64 "x%" PRId64, e->data.name,
-                        e->data.height_px, e->data.width_px, e->data.channels, e->run->height, e->run->width, e->run->channels);
+    if (e->data.height_px != e->run->height || e->data.width_px != e->run->width ||
+        e->data.channels != e->run->channels)
+        return gen_fail(err, GEN_BAD_SHAPE,
+                        "%s has pictures of %dx%dx%d, the run was trained on %" PRId64 "x%" PRId64 "x%" PRId64,
+                        e->data.name, e->data.height_px, e->data.width_px, e->data.channels, e->run->height,
+                        e->run->width, e->run->channels);
     e->range = e->data.splits[gen_data_test_split(&e->data)];
     if (a->o.limit && a->o.limit < e->range.n) e->range.n = a->o.limit;
     GEN_TRY(gen_evaluate(e->run, e->program, &e->data, e->range, &e->result, err));
@@ -51,7 +54,8 @@ static gen_status print_result(evaluation *e, gen_error *err)
     }
     printf("%s on %" PRId64 " %s images of %s\n", e->run->folder, r->count, split, e->data.name);
     for (int32_t i = 0; i < r->n; i++) printf("  %-16s %.6g\n", r->name[i], r->mean[i]);
-    if (e->a->o.is_samples) printf("  %-16s %.6g  (nats an image, %" PRId64 " importance samples)\n", "nll", e->nll, e->a->o.is_samples);
+    if (e->a->o.is_samples)
+        printf("  %-16s %.6g  (nats an image, %" PRId64 " importance samples)\n", "nll", e->nll, e->a->o.is_samples);
     return GEN_OK;
 }
 
@@ -67,5 +71,6 @@ static int run(cli_args *a, gen_error *err)
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
 
-static const char *const takes[] = { "data", "limit", "is-samples", "checkpoint", "weights", "threads", "device", "json", NULL };
+static const char *const takes[] = { "data",    "limit",  "is-samples", "checkpoint", "weights",
+                                     "threads", "device", "json",       NULL };
 const cli_verb cli_eval = { "eval", "RUN", "how good a model is on test data", takes, 0, run };

@@ -9,7 +9,11 @@
 static void print_option(const gen_option *row)
 {
     char left[96];
-    const char *kind = row->type == OPT_INT ? "N" : row->type == OPT_FLOAT ? "X" : row->type == OPT_CHOICE ? row->choices : row->unit ? row->unit : "TEXT";
+    const char *kind = row->type == OPT_INT      ? "N"
+                       : row->type == OPT_FLOAT  ? "X"
+                       : row->type == OPT_CHOICE ? row->choices
+                       : row->unit               ? row->unit
+                                                 : "TEXT";
     if (row->type == OPT_BOOL) snprintf(left, sizeof left, "--%s", row->name);
     else snprintf(left, sizeof left, "--%s %s", row->name, kind);
     printf("  %-34s %s", left, row->help);
@@ -42,7 +46,8 @@ static void help_all(void)
 
 static void help_verb(const cli_verb *verb)
 {
-    printf("usage: gen %s%s%s [--option value]\n\n%s\n\noptions\n", verb->name, *verb->words ? " " : "", verb->words, verb->summary);
+    printf("usage: gen %s%s%s [--option value]\n\n%s\n\noptions\n", verb->name, *verb->words ? " " : "", verb->words,
+           verb->summary);
     for (const char *const *t = verb->takes; t && *t; t++) print_option(gen_option_find(cli_option_rows, *t));
     if (verb->leaves_options) {
         print_options("options of every training", gen_train_option_rows);
@@ -52,11 +57,13 @@ static void help_verb(const cli_verb *verb)
 
 static void help_model(const gen_model *model)
 {
-    printf("%s: %s\n%s\n\nusage: gen train %s [--data NAME|PATH] [--option value]\n", model->name, model->summary, model->paper, model->name);
+    printf("%s: %s\n%s\n\nusage: gen train %s [--data NAME|PATH] [--option value]\n", model->name, model->summary,
+           model->paper, model->name);
     print_options("options", model->options);
     if (*model->defaults) printf("\ndefaults of its own: %s\n", model->defaults);
     puts("\npresets (--preset NAME, or gen train NAME)");
-    for (const gen_preset *p = model->presets; p && p->name; p++) printf("  %-18s %s\n  %-18s %s\n", p->name, p->source, "", p->options);
+    for (const gen_preset *p = model->presets; p && p->name; p++)
+        printf("  %-18s %s\n  %-18s %s\n", p->name, p->source, "", p->options);
     puts("\n`gen help train` lists the options of every training.");
 }
 
@@ -67,8 +74,9 @@ static gen_status help_unknown(const char *name, gen_error *err)
     for (int i = 0; cli_verbs[i]; i++) words[n++] = cli_verbs[i]->name;
     for (int i = 0; gen_models[i]; i++) words[n++] = gen_models[i]->name;
     const char *nearest = gen_nearest_word(name, words, n);
-    return gen_fail(err, GEN_BAD_OPTION, "there is no verb or model %s%s%s%s; `gen help` lists the verbs, `gen list` the models", name, nearest ? "; did you mean " : "",
-                    nearest ? nearest : "", nearest ? "?" : "");
+    return gen_fail(err, GEN_BAD_OPTION,
+                    "there is no verb or model %s%s%s%s; `gen help` lists the verbs, `gen list` the models", name,
+                    nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
 static int help(cli_args *a, gen_error *err)
@@ -95,7 +103,8 @@ static void print_option_words(const gen_option *rows)
 static int completion(cli_args *a, gen_error *err)
 {
     (void)a, (void)err;
-    puts("# bash completion of gen: source <(gen completion)\n_gen()\n{\n    local word=${COMP_WORDS[COMP_CWORD]} verb=${COMP_WORDS[1]} words=");
+    puts("# bash completion of gen: source <(gen completion)\n_gen()\n{\n    local word=${COMP_WORDS[COMP_CWORD]} "
+         "verb=${COMP_WORDS[1]} words=");
     printf("    if [ \"$COMP_CWORD\" = 1 ]; then words=\"");
     for (int i = 0; cli_verbs[i]; i++) printf("%s ", cli_verbs[i]->name);
     puts("\"; else case $verb in");
@@ -111,10 +120,12 @@ static int completion(cli_args *a, gen_error *err)
         if (cli_verbs[i]->leaves_options) print_option_words(gen_train_option_rows);
         puts("\";;");
     }
-    puts("    esac; fi\n    COMPREPLY=($(compgen -W \"$words\" -- \"$word\") $(compgen -f -- \"$word\"))\n}\ncomplete -o filenames -F _gen gen");
+    puts("    esac; fi\n    COMPREPLY=($(compgen -W \"$words\" -- \"$word\") $(compgen -f -- \"$word\"))\n}\ncomplete "
+         "-o filenames -F _gen gen");
     return CLI_GOOD;
 }
 
 static const char *const nothing[] = { NULL };
 const cli_verb cli_help = { "help", "[VERB|MODEL]", "this help, or that of a verb or model", nothing, 0, help };
-const cli_verb cli_completion = { "completion", "", "a script for bash: source <(gen completion)", nothing, 0, completion };
+const cli_verb cli_completion = { "completion", "", "a script for bash: source <(gen completion)",
+                                  nothing,      0,  completion };

@@ -20,11 +20,14 @@
 static double flops_of(const gen_node *y)
 {
     double out = (double)gen_shape_count(&y->shape);
-    if (y->op == GEN_OP_MATMUL) return 2 * out * (double)y->in[0]->shape.dim[y->in[0]->shape.rank - 1 - y->attr.trans_a];
+    if (y->op == GEN_OP_MATMUL)
+        return 2 * out * (double)y->in[0]->shape.dim[y->in[0]->shape.rank - 1 - y->attr.trans_a];
     const gen_shape *w = y->op == GEN_OP_CONV2D_W ? &y->shape : &y->in[y->n_in > 1]->shape;
     if (y->op == GEN_OP_CONV2D) return 2 * out * (double)(w->dim[0] * w->dim[1] * w->dim[2]);
-    if (y->op == GEN_OP_CONV2D_T) return 2 * (double)gen_shape_count(&y->in[0]->shape) * (double)(w->dim[0] * w->dim[1] * w->dim[2]);
-    if (y->op == GEN_OP_CONV2D_W) return 2 * (double)gen_shape_count(&y->in[1]->shape) * (double)(w->dim[0] * w->dim[1] * w->dim[2]);
+    if (y->op == GEN_OP_CONV2D_T)
+        return 2 * (double)gen_shape_count(&y->in[0]->shape) * (double)(w->dim[0] * w->dim[1] * w->dim[2]);
+    if (y->op == GEN_OP_CONV2D_W)
+        return 2 * (double)gen_shape_count(&y->in[1]->shape) * (double)(w->dim[0] * w->dim[1] * w->dim[2]);
     return 0;
 }
 
@@ -51,7 +54,8 @@ static int64_t print_params(const gen_params *params)
         if (p.spec.counter) continue;
         gen_shape torch = gen_layout_torch_shape(&p.shape, &p.spec);
         if (!p.spec.state) learned += gen_shape_count(&p.shape);
-        printf("%-36s %-20s %12" PRId64 "%s\n", p.name, gen_shape_text(&torch, shape, sizeof shape), gen_shape_count(&p.shape), p.spec.state ? "  (statistics)" : "");
+        printf("%-36s %-20s %12" PRId64 "%s\n", p.name, gen_shape_text(&torch, shape, sizeof shape),
+               gen_shape_count(&p.shape), p.spec.state ? "  (statistics)" : "");
     }
     return learned;
 }
@@ -64,28 +68,35 @@ static gen_status describe(const cli_args *a, gen_run *run, gen_error *err)
     int64_t batch = run->settings.train.batch;
     GEN_TRY(gen_run_program(run, model->train, "be trained", batch, &program, err));
     const gen_plan *plan = gen_program_plan(program);
-    printf("%s: %s\n%s\npictures %" PRId64 "x%" PRId64 "x%" PRId64 "\n", model->name, model->summary, model->paper, run->height, run->width, run->channels);
+    printf("%s: %s\n%s\npictures %" PRId64 "x%" PRId64 "x%" PRId64 "\n", model->name, model->summary, model->paper,
+           run->height, run->width, run->channels);
     int64_t learned = print_params(run->params), total = 0;
     for (int32_t i = 0; i < gen_params_count(run->params); i++) {
         gen_param_info p = gen_params_get(run->params, i);
         if (!p.spec.counter) total += gen_shape_count(&p.shape);
     }
     printf("\ntrainable parameters %" PRId64 ", with running statistics %" PRId64 "\n", learned, total);
-    printf("a training step of %" PRId64 " pictures: %.3f GFLOP, %d calls (%d nodes fused away), %.1f MB of activations\n", batch,
-           1e-9 * graph_flops(gen_program_graph(program)), plan->n_steps, plan->n_fused, 4e-6 * (double)plan->slab_count);
+    printf("a training step of %" PRId64
+           " pictures: %.3f GFLOP, %d calls (%d nodes fused away), %.1f MB of activations\n",
+           batch, 1e-9 * graph_flops(gen_program_graph(program)), plan->n_steps, plan->n_fused,
+           4e-6 * (double)plan->slab_count);
     if (a->o.explain_memory) gen_plan_explain(plan, sizeof(float), print_line, NULL);
     gen_program_free(program);
     return GEN_OK;
 }
 
 /* A run that only lives in memory, of a model with a preset and the picture size of its data, 28x28 grey when that is not here. */
-static gen_status describe_model(cli_args *a, const gen_model *model, const gen_preset *preset, gen_device *device, gen_error *err)
+static gen_status describe_model(cli_args *a, const gen_model *model, const gen_preset *preset, gen_device *device,
+                                 gen_error *err)
 {
-    gen_run run = { .arena = a->arena, .folder = "", .data_name = "", .device = device, .params = gen_params_new(device) };
+    gen_run run = {
+        .arena = a->arena, .folder = "", .data_name = "", .device = device, .params = gen_params_new(device)
+    };
     if (!run.params) return gen_fail(err, GEN_NO_MEMORY, "no memory for a model");
     gen_status status = gen_settings_start(&run.settings, model, a->arena, err);
     if (status == GEN_OK && preset) status = gen_settings_preset(&run.settings, preset->name, err);
-    for (int i = 0; i < a->n_extra && status == GEN_OK; i++) status = gen_settings_set(&run.settings, a->extra_name[i], a->extra_value[i], err);
+    for (int i = 0; i < a->n_extra && status == GEN_OK; i++)
+        status = gen_settings_set(&run.settings, a->extra_name[i], a->extra_value[i], err);
     int faces = preset && !strcmp(preset->data, "celeba");
     run.height = run.width = run.settings.train.size ? run.settings.train.size : faces ? 128 : 28;
     run.channels = run.settings.train.channels ? run.settings.train.channels : faces ? 3 : 1;
@@ -100,9 +111,10 @@ static gen_status describe_run(cli_args *a, const char *folder, gen_device *devi
     char *path;
     GEN_TRY(gen_run_open(folder, device, GEN_RUN_READ, &run, err));
     gen_status status = describe(a, run, err);
-    if (status == GEN_OK && gen_checkpoint_find(run, "latest", &path, NULL) == GEN_OK && gen_checkpoint_load(run, "latest", GEN_CHECKPOINT_ALL, NULL) == GEN_OK)
-        printf("trained on %s for %" PRId64 " steps; best validation loss %.6g at step %" PRId64 "\n", run->data_name, run->progress.step, run->progress.best_loss,
-               run->progress.best_step);
+    if (status == GEN_OK && gen_checkpoint_find(run, "latest", &path, NULL) == GEN_OK &&
+        gen_checkpoint_load(run, "latest", GEN_CHECKPOINT_ALL, NULL) == GEN_OK)
+        printf("trained on %s for %" PRId64 " steps; best validation loss %.6g at step %" PRId64 "\n", run->data_name,
+               run->progress.step, run->progress.best_loss, run->progress.best_step);
     gen_run_close(run);
     return status;
 }
@@ -130,7 +142,8 @@ static gen_status describe_image(cli_args *a, const gen_bytes *file, gen_error *
 {
     gen_image image;
     GEN_TRY(gen_image_read(file->data, file->size, a->arena, &image, err));
-    printf("picture of %dx%d pixels, %d channel%s of %d bits\n", image.width_px, image.height_px, image.channels, image.channels == 1 ? "" : "s", image.px8 ? 8 : 16);
+    printf("picture of %dx%d pixels, %d channel%s of %d bits\n", image.width_px, image.height_px, image.channels,
+           image.channels == 1 ? "" : "s", image.px8 ? 8 : 16);
     for (int32_t i = 0; i < image.n_texts; i++) printf("%s: %s\n", image.texts[i].key, image.texts[i].value);
     return GEN_OK;
 }
@@ -181,7 +194,8 @@ static int info(cli_args *a, gen_error *err)
     if (status != GEN_OK) return CLI_FAILED;
     model = gen_model_find(name);
     if (model || gen_model_alias(name, &model, &preset)) status = describe_model(a, model, preset, device, err);
-    else if (gen_path_is_folder(name) && gen_path_exists(gen_path_join(a->arena, name, "config.json"))) status = describe_run(a, name, device, err);
+    else if (gen_path_is_folder(name) && gen_path_exists(gen_path_join(a->arena, name, "config.json")))
+        status = describe_run(a, name, device, err);
     else if (gen_path_exists(name)) status = describe_file(a, name, err);
     else if (gen_dataset_source_find(name)) status = describe_data(a, name, err);
     else status = gen_fail(err, GEN_NOT_FOUND, "%s is no model, preset, run folder, file or data set", name);
@@ -198,13 +212,15 @@ static int list(cli_args *a, gen_error *err)
         puts("| model | preset | from | options |\n| --- | --- | --- | --- |");
         for (int i = 0; gen_models[i]; i++) {
             printf("| **%s** | | %s | %s |\n", gen_models[i]->name, gen_models[i]->paper, gen_models[i]->defaults);
-            for (const gen_preset *p = gen_models[i]->presets; p && p->name; p++) printf("| %s | `%s` | %s | `%s` |\n", gen_models[i]->name, p->name, p->source, p->options);
+            for (const gen_preset *p = gen_models[i]->presets; p && p->name; p++)
+                printf("| %s | `%s` | %s | `%s` |\n", gen_models[i]->name, p->name, p->source, p->options);
         }
         return CLI_GOOD;
     }
     for (int i = 0; gen_models[i]; i++) {
         printf("%s: %s (%s)\n", gen_models[i]->name, gen_models[i]->summary, gen_models[i]->paper);
-        for (const gen_preset *p = gen_models[i]->presets; p && p->name; p++) printf("  %-18s %s\n", p->name, p->source);
+        for (const gen_preset *p = gen_models[i]->presets; p && p->name; p++)
+            printf("  %-18s %s\n", p->name, p->source);
     }
     puts("\n`gen help MODEL` lists options; `gen info PRESET` layers and parameters; `gen train PRESET` trains one.");
     return CLI_GOOD;
@@ -219,7 +235,10 @@ static void data_list(cli_args *a)
     for (size_t i = 0; i < n; i++) {
         char *path;
         bool here = gen_dataset_find(sources[i].name, a->arena, &path, NULL) == GEN_OK;
-        printf("%-16s %s\n%-16s %s\n", sources[i].name, sources[i].summary, "", here ? path : *sources[i].mirrors ? "not here; gen data fetch gets it" : sources[i].by_hand);
+        printf("%-16s %s\n%-16s %s\n", sources[i].name, sources[i].summary, "",
+               here                  ? path
+               : *sources[i].mirrors ? "not here; gen data fetch gets it"
+                                     : sources[i].by_hand);
     }
 }
 
@@ -230,7 +249,11 @@ static gen_status data_show(cli_args *a, const char *name, gen_error *err)
     gen_dataset_options options = { .download = 0 };
     GEN_TRY(gen_dataset_open(name, &options, NULL, a->arena, &data, err));
     int64_t n = data.n < SIDE * SIDE ? data.n : SIDE * SIDE;
-    gen_run run = { .settings.model = gen_models[0], .data_name = data.name, .height = data.height_px, .width = data.width_px, .channels = data.channels };
+    gen_run run = { .settings.model = gen_models[0],
+                    .data_name = data.name,
+                    .height = data.height_px,
+                    .width = data.width_px,
+                    .channels = data.channels };
     float *x = gen_arena_alloc(a->arena, (size_t)(n * run.height * run.width * run.channels) * sizeof *x);
     if (!x) return gen_fail(err, GEN_NO_MEMORY, "no memory for pictures");
     for (int64_t i = 0; i < n; i++) gen_dataset_batch(&data, &i, 1, x + i * run.height * run.width * run.channels);
@@ -244,8 +267,12 @@ static gen_status data_fetch(cli_args *a, const char *name, gen_error *err)
 {
     const gen_dataset_source *source = gen_dataset_source_find(name);
     const char *colon = strchr(name, ':');
-    if (!source) return gen_fail(err, GEN_NOT_FOUND, "there is no data set %s; `gen data list` shows those that can be fetched", name);
-    if (!*a->o.output) return gen_fail(err, GEN_BAD_OPTION, "say where to: gen data fetch %s -o FOLDER (then --data FOLDER finds it)", name);
+    if (!source)
+        return gen_fail(err, GEN_NOT_FOUND, "there is no data set %s; `gen data list` shows those that can be fetched",
+                        name);
+    if (!*a->o.output)
+        return gen_fail(err, GEN_BAD_OPTION, "say where to: gen data fetch %s -o FOLDER (then --data FOLDER finds it)",
+                        name);
     gen_sink sink = cli_terminal(a);
     GEN_TRY(gen_dataset_fetch(source, colon ? colon + 1 : NULL, a->o.output, &sink, err));
     printf("%s\n", a->o.output);
@@ -256,7 +283,8 @@ static int data(cli_args *a, gen_error *err)
 {
     const char *what = a->n_words ? a->word[0] : "list";
     if (!strcmp(what, "list")) return data_list(a), CLI_GOOD;
-    if (a->n_words != 2) return gen_fail(err, GEN_BAD_OPTION, "usage: gen data list, or gen data info|show|fetch NAME|PATH"), CLI_USAGE;
+    if (a->n_words != 2)
+        return gen_fail(err, GEN_BAD_OPTION, "usage: gen data list, or gen data info|show|fetch NAME|PATH"), CLI_USAGE;
     if (!strcmp(what, "info")) return describe_data(a, a->word[1], err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
     if (!strcmp(what, "show")) return data_show(a, a->word[1], err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
     if (!strcmp(what, "fetch")) return data_fetch(a, a->word[1], err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
@@ -267,6 +295,9 @@ static int data(cli_args *a, gen_error *err)
 static const char *const info_takes[] = { "explain-memory", "threads", NULL };
 static const char *const list_takes[] = { "markdown", NULL };
 static const char *const data_takes[] = { "output", "quiet", NULL };
-const cli_verb cli_info = { "info", "MODEL|RUN|FILE", "layers, parameters and memory of a model or run; what a file holds", info_takes, 1, info };
+const cli_verb cli_info = {
+    "info", "MODEL|RUN|FILE", "layers, parameters and memory of a model or run; what a file holds", info_takes, 1, info
+};
 const cli_verb cli_list = { "list", "", "models and presets", list_takes, 0, list };
-const cli_verb cli_data = { "data", "list|info|show|fetch", "data sets: where they are, what they hold", data_takes, 0, data };
+const cli_verb cli_data = { "data", "list|info|show|fetch", "data sets: where they are, what they hold", data_takes, 0,
+                            data };

@@ -18,7 +18,8 @@ typedef struct pictures {
 } pictures;
 
 /* A program of `build` is made and dropped once, so that the run's parameters are known; then the weights are loaded. */
-static gen_status know_params(pictures *p, void (*build)(gen_graph *g, const gen_model_context *m), const char *verb, gen_error *err)
+static gen_status know_params(pictures *p, void (*build)(gen_graph *g, const gen_model_context *m), const char *verb,
+                              gen_error *err)
 {
     gen_program *program = NULL;
     GEN_TRY(gen_run_program(p->run, build, verb, 1, &program, err));
@@ -92,9 +93,14 @@ static gen_status open_data(pictures *p, gen_error *err)
 {
     if (*p->a->o.data) p->run->settings.train.data = p->a->o.data;
     GEN_TRY(gen_data_open(&p->run->settings, NULL, p->a->arena, &p->data, err));
-    if (p->data.height_px == p->run->height && p->data.width_px == p->run->width && p->data.channels == p->run->channels) return GEN_OK;
-    return gen_fail(err, GEN_BAD_SHAPE, "%s has pictures of %dx%dx%d, the run was trained on %" PRId64 "x%" PRId64 "x%" PRId64 "; fit it with --size and --channels in training",
-                    p->data.name, p->data.height_px, p->data.width_px, p->data.channels, p->run->height, p->run->width, p->run->channels);
+    if (p->data.height_px == p->run->height && p->data.width_px == p->run->width &&
+        p->data.channels == p->run->channels)
+        return GEN_OK;
+    return gen_fail(err, GEN_BAD_SHAPE,
+                    "%s has pictures of %dx%dx%d, the run was trained on %" PRId64 "x%" PRId64 "x%" PRId64
+                    "; fit it with --size and --channels in training",
+                    p->data.name, p->data.height_px, p->data.width_px, p->data.channels, p->run->height, p->run->width,
+                    p->run->channels);
 }
 
 /* The mean code of a label, over at most 2000 training images. */
@@ -104,11 +110,15 @@ static gen_status label_mean(pictures *p, int64_t label, int64_t d, float *mean,
     gen_range train = p->data.splits[GEN_SPLIT_TRAIN];
     float *x = floats(p, MOST * p->pixels, err), *z = floats(p, MOST * d, err);
     if (!x || !z) return GEN_NO_MEMORY;
-    if (!p->data.labels) return gen_fail(err, GEN_BAD_OPTION, "%s has no labels, so --add-label and --sub-label mean nothing", p->data.name);
+    if (!p->data.labels)
+        return gen_fail(err, GEN_BAD_OPTION, "%s has no labels, so --add-label and --sub-label mean nothing",
+                        p->data.name);
     int64_t n = 0;
     for (int64_t i = train.first; i < train.first + train.n && n < MOST; i++)
         if (p->data.labels[i] == label) gen_dataset_batch(&p->data, &i, 1, x + n++ * p->pixels);
-    if (!n) return gen_fail(err, GEN_BAD_OPTION, "%s has no image with label %" PRId64 "; labels are 0 to %d", p->data.name, label, p->data.n_classes - 1);
+    if (!n)
+        return gen_fail(err, GEN_BAD_OPTION, "%s has no image with label %" PRId64 "; labels are 0 to %d", p->data.name,
+                        label, p->data.n_classes - 1);
     GEN_TRY(gen_encode(p->run, x, n, z, NULL, err));
     for (int64_t j = 0; j < d; j++) {
         double sum = 0;
@@ -158,7 +168,8 @@ static gen_status reconstruct(pictures *p, gen_error *err)
     if (n > test.n) n = test.n;
     if (columns > n) columns = n;
     n -= n % columns; /* whole rows */
-    float *x = floats(p, n * p->pixels, err), *z = floats(p, n * d, err), *y = floats(p, n * p->pixels, err), *rows = floats(p, 2 * n * p->pixels, err);
+    float *x = floats(p, n * p->pixels, err), *z = floats(p, n * d, err), *y = floats(p, n * p->pixels, err),
+          *rows = floats(p, 2 * n * p->pixels, err);
     if (!x || !z || !y || !rows) return GEN_NO_MEMORY;
     GEN_TRY(encode_images(p, test.first, n, x, z, err));
     if (p->a->o.add_label >= 0 || p->a->o.sub_label >= 0) GEN_TRY(move_codes(p, z, n, d, err));
@@ -177,7 +188,8 @@ static gen_status reconstruct(pictures *p, gen_error *err)
 static void between(const float *a, const float *b, int64_t d, double t, bool spherical, float *out)
 {
     double aa = 0, bb = 0, ab = 0, wa = 1 - t, wb = t;
-    for (int64_t j = 0; j < d; j++) aa += (double)a[j] * (double)a[j], bb += (double)b[j] * (double)b[j], ab += (double)a[j] * (double)b[j];
+    for (int64_t j = 0; j < d; j++)
+        aa += (double)a[j] * (double)a[j], bb += (double)b[j] * (double)b[j], ab += (double)a[j] * (double)b[j];
     double c = aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 1, angle = acos(c > 1 ? 1 : c < -1 ? -1 : c);
     if (spherical && sin(angle) > 1e-6) {
         wa = sin((1 - t) * angle) / sin(angle);
@@ -190,18 +202,23 @@ static void between(const float *a, const float *b, int64_t d, double t, bool sp
 static gen_status interpolate(pictures *p, gen_error *err)
 {
     int64_t rows = p->a->o.n ? p->a->o.n : 8, frames = p->a->o.frames, d = gen_latent_size(p->run), n = rows * frames;
-    float *ends = floats(p, 2 * rows * d, err), *x = floats(p, n * p->pixels > 2 * rows * p->pixels ? n * p->pixels : 2 * rows * p->pixels, err), *z = floats(p, n * d, err);
+    float *ends = floats(p, 2 * rows * d, err),
+          *x = floats(p, n * p->pixels > 2 * rows * p->pixels ? n * p->pixels : 2 * rows * p->pixels, err),
+          *z = floats(p, n * d, err);
     if (!ends || !x || !z) return GEN_NO_MEMORY;
     if (p->run->settings.model->encode && p->a->o.seed < 0) {
         GEN_TRY(open_data(p, err));
         gen_range test = p->data.splits[gen_data_test_split(&p->data)];
-        if (test.n < 2 * rows) return gen_fail(err, GEN_BAD_OPTION, "%" PRId64 " rows need %" PRId64 " images, there are %" PRId64, rows, 2 * rows, test.n);
+        if (test.n < 2 * rows)
+            return gen_fail(err, GEN_BAD_OPTION, "%" PRId64 " rows need %" PRId64 " images, there are %" PRId64, rows,
+                            2 * rows, test.n);
         GEN_TRY(encode_images(p, test.first, 2 * rows, x, ends, err));
     } else {
         gen_latent_draw(seed_of(p), 0, 2 * rows, d, ends);
     }
     for (int64_t i = 0; i < n; i++)
-        between(ends + 2 * (i / frames) * d, ends + (2 * (i / frames) + 1) * d, d, (double)(i % frames) / (double)(frames - 1), !strcmp(p->a->o.mode, "spherical"), z + i * d);
+        between(ends + 2 * (i / frames) * d, ends + (2 * (i / frames) + 1) * d, d,
+                (double)(i % frames) / (double)(frames - 1), !strcmp(p->a->o.mode, "spherical"), z + i * d);
     GEN_TRY(gen_decode(p->run, z, n, x, err));
     return save(p, x, n, frames, "interpolation.png", err);
 }
@@ -218,13 +235,27 @@ static int with_run(cli_args *a, const cli_verb *verb, gen_status (*work)(pictur
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
 
-static int run_sample(cli_args *a, gen_error *err) { return with_run(a, &cli_sample, sample, err); }
-static int run_reconstruct(cli_args *a, gen_error *err) { return with_run(a, &cli_reconstruct, reconstruct, err); }
-static int run_interpolate(cli_args *a, gen_error *err) { return with_run(a, &cli_interpolate, interpolate, err); }
+static int run_sample(cli_args *a, gen_error *err)
+{
+    return with_run(a, &cli_sample, sample, err);
+}
+static int run_reconstruct(cli_args *a, gen_error *err)
+{
+    return with_run(a, &cli_reconstruct, reconstruct, err);
+}
+static int run_interpolate(cli_args *a, gen_error *err)
+{
+    return with_run(a, &cli_interpolate, interpolate, err);
+}
 
-static const char *const sample_takes[] = { "output", "grid", "n", "seed", "checkpoint", "weights", "threads", "device", "json", NULL };
-static const char *const reconstruct_takes[] = { "output", "grid", "n", "data", "add-label", "sub-label", "checkpoint", "weights", "threads", "device", "json", NULL };
-static const char *const interpolate_takes[] = { "output", "n", "frames", "mode", "seed", "data", "checkpoint", "weights", "threads", "device", "json", NULL };
+static const char *const sample_takes[] = { "output",  "grid",    "n",      "seed", "checkpoint",
+                                            "weights", "threads", "device", "json", NULL };
+static const char *const reconstruct_takes[] = { "output",     "grid",    "n",       "data",   "add-label", "sub-label",
+                                                 "checkpoint", "weights", "threads", "device", "json",      NULL };
+static const char *const interpolate_takes[] = { "output",     "n",       "frames",  "mode",   "seed", "data",
+                                                 "checkpoint", "weights", "threads", "device", "json", NULL };
 const cli_verb cli_sample = { "sample", "RUN", "new pictures from a trained model", sample_takes, 0, run_sample };
-const cli_verb cli_reconstruct = { "reconstruct", "RUN", "test pictures and what the model makes of them", reconstruct_takes, 0, run_reconstruct };
-const cli_verb cli_interpolate = { "interpolate", "RUN", "pictures on the way from one to another", interpolate_takes, 0, run_interpolate };
+const cli_verb cli_reconstruct = { "reconstruct",     "RUN", "test pictures and what the model makes of them",
+                                   reconstruct_takes, 0,     run_reconstruct };
+const cli_verb cli_interpolate = { "interpolate",     "RUN", "pictures on the way from one to another",
+                                   interpolate_takes, 0,     run_interpolate };

@@ -57,20 +57,25 @@ static gen_status unknown_model(const char *name, gen_error *err)
         for (const gen_preset *p = gen_models[i]->presets; p && p->name && n < 128; p++) words[n++] = p->name;
     }
     const char *nearest = gen_nearest_word(name, words, n);
-    return gen_fail(err, GEN_BAD_OPTION, "there is no model %s%s%s%s; `gen list` shows the models", name, nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    return gen_fail(err, GEN_BAD_OPTION, "there is no model %s%s%s%s; `gen list` shows the models", name,
+                    nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
 static gen_status make_settings(training *t, gen_error *err)
 {
     cli_args *a = t->a;
     const gen_preset *preset = NULL;
-    if (a->n_words != 1) return gen_fail(err, GEN_BAD_OPTION, "usage: gen train MODEL [--data NAME|PATH] [--option value], or gen train --resume RUN; `gen list` shows the models");
+    if (a->n_words != 1)
+        return gen_fail(err, GEN_BAD_OPTION,
+                        "usage: gen train MODEL [--data NAME|PATH] [--option value], or gen train --resume RUN; `gen "
+                        "list` shows the models");
     const gen_model *model = gen_model_find(a->word[0]);
     if (!model && !gen_model_alias(a->word[0], &model, &preset)) return unknown_model(a->word[0], err);
     GEN_TRY(gen_settings_start(&t->settings, model, a->arena, err));
     if (*a->o.preset) GEN_TRY(gen_settings_preset(&t->settings, a->o.preset, err));
     else if (preset) GEN_TRY(gen_settings_preset(&t->settings, preset->name, err));
-    for (int i = 0; i < a->n_extra; i++) GEN_TRY(gen_settings_set(&t->settings, a->extra_name[i], a->extra_value[i], err));
+    for (int i = 0; i < a->n_extra; i++)
+        GEN_TRY(gen_settings_set(&t->settings, a->extra_name[i], a->extra_value[i], err));
     if (!*t->settings.train.data) t->settings.train.data = model->data;
     return GEN_OK;
 }
@@ -83,7 +88,8 @@ static gen_status resume_options(training *t, gen_error *err)
         const gen_option *row = gen_settings_find(&t->run->settings, t->a->extra_name[i], &where);
         bool longer = !strcmp(t->a->extra_name[i], "epochs") || !strcmp(t->a->extra_name[i], "steps");
         if (row && !(row->flags & OPT_NOT_MATH) && !longer)
-            return gen_fail(err, GEN_BAD_OPTION, "--%s cannot change when a run goes on; start a new run with it", row->name);
+            return gen_fail(err, GEN_BAD_OPTION, "--%s cannot change when a run goes on; start a new run with it",
+                            row->name);
         GEN_TRY(gen_settings_set(&t->run->settings, t->a->extra_name[i], t->a->extra_value[i], err));
     }
     return GEN_OK;
@@ -112,9 +118,12 @@ static gen_status open_old(training *t, gen_error *err)
     GEN_TRY(gen_run_open(t->a->o.resume, t->device, GEN_RUN_WRITE, &t->run, err));
     GEN_TRY(resume_options(t, err));
     GEN_TRY(gen_data_open(&t->run->settings, &t->terminal, t->a->arena, &t->data, err));
-    if (t->data.height_px != t->run->height || t->data.width_px != t->run->width || t->data.channels != t->run->channels)
-        return gen_fail(err, GEN_BAD_SHAPE, "%s has pictures of %dx%dx%d, the run was trained on %" PRId64 "x%" PRId64 "x%" PRId64, t->data.name, t->data.height_px,
-                        t->data.width_px, t->data.channels, t->run->height, t->run->width, t->run->channels);
+    if (t->data.height_px != t->run->height || t->data.width_px != t->run->width ||
+        t->data.channels != t->run->channels)
+        return gen_fail(err, GEN_BAD_SHAPE,
+                        "%s has pictures of %dx%dx%d, the run was trained on %" PRId64 "x%" PRId64 "x%" PRId64,
+                        t->data.name, t->data.height_px, t->data.width_px, t->data.channels, t->run->height,
+                        t->run->width, t->run->channels);
     return gen_checkpoint_resume(t->run, err);
 }
 
@@ -128,7 +137,8 @@ static gen_status final_pictures(training *t, gen_error *err)
     const gen_model *model = run->settings.model;
     int64_t d = gen_latent_size(run), pixels = run->height * run->width * run->channels, indices[N_TEST];
     if (!model->decode || !d) return GEN_OK;
-    float *z = gen_arena_alloc(t->a->arena, (size_t)(N * d) * sizeof *z), *pictures = gen_arena_alloc(t->a->arena, (size_t)(N * pixels) * sizeof *pictures);
+    float *z = gen_arena_alloc(t->a->arena, (size_t)(N * d) * sizeof *z),
+          *pictures = gen_arena_alloc(t->a->arena, (size_t)(N * pixels) * sizeof *pictures);
     float *x = gen_arena_alloc(t->a->arena, (size_t)(N_TEST * pixels) * sizeof *x);
     if (!z || !pictures || !x) return gen_fail(err, GEN_NO_MEMORY, "no memory for pictures");
     gen_latent_draw((uint64_t)run->settings.train.seed, 0, N, d, z);
@@ -193,7 +203,8 @@ static gen_status write_report(training *t, gen_error *err)
 {
     gen_error plot = { 0 };
     gen_status status = gen_report_curves(t->run, gen_run_path(t->run, "loss.png"), &plot);
-    if (status == GEN_NO_DEVICE) gen_emit_text(&t->terminal, t->run->progress.step, "warning", "no loss.png: %s", plot.text);
+    if (status == GEN_NO_DEVICE)
+        gen_emit_text(&t->terminal, t->run->progress.step, "warning", "no loss.png: %s", plot.text);
     else if (status != GEN_OK) return gen_fail(err, status, "%s", plot.text);
     return gen_report_html(t->run, &t->result, t->seconds, err);
 }
@@ -203,8 +214,9 @@ static gen_status train_and_report(training *t, gen_error *err)
     gen_journal *journal = NULL;
     double start = now_s();
     GEN_TRY(gen_journal_open(t->run, &t->terminal, &journal, err));
-    gen_emit_text(&t->terminal, t->run->progress.step, "note", "%s on %s (%" PRId64 " training images), %s; run folder %s", t->run->settings.model->name, t->data.name,
-                  t->data.splits[GEN_SPLIT_TRAIN].n, t->device->name, t->run->folder);
+    gen_emit_text(&t->terminal, t->run->progress.step, "note",
+                  "%s on %s (%" PRId64 " training images), %s; run folder %s", t->run->settings.model->name,
+                  t->data.name, t->data.splits[GEN_SPLIT_TRAIN].n, t->device->name, t->run->folder);
     gen_train_hooks hooks = { gen_journal_sink(journal), &stop_requested };
     gen_status status = gen_train(t->run, &t->data, &hooks, err);
     if (status == GEN_OK) status = gen_journal_error(journal, err);

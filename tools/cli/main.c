@@ -5,8 +5,10 @@
 
 #include "tools/cli/cli.h"
 
-const cli_verb *const cli_verbs[] = { &cli_train, &cli_sample, &cli_reconstruct, &cli_encode, &cli_interpolate, &cli_plot,    &cli_eval,    &cli_info,
-                                      &cli_data,  &cli_list,   &cli_bench,       &cli_devices, &cli_help,       &cli_completion, &cli_version, NULL };
+const cli_verb *const cli_verbs[] = { &cli_train,       &cli_sample,     &cli_reconstruct, &cli_encode,
+                                      &cli_interpolate, &cli_plot,       &cli_eval,        &cli_info,
+                                      &cli_data,        &cli_list,       &cli_bench,       &cli_devices,
+                                      &cli_help,        &cli_completion, &cli_version,     NULL };
 
 const cli_verb *cli_verb_find(const char *name)
 {
@@ -21,7 +23,8 @@ static int unknown_verb(const char *name)
     size_t n = 0;
     for (int i = 0; cli_verbs[i]; i++) words[n++] = cli_verbs[i]->name;
     const char *nearest = gen_nearest_word(name, words, n);
-    fprintf(stderr, "gen: there is no verb %s%s%s%s; `gen help` lists them\n", name, nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
+    fprintf(stderr, "gen: there is no verb %s%s%s%s; `gen help` lists them\n", name, nearest ? "; did you mean " : "",
+            nearest ? nearest : "", nearest ? "?" : "");
     return CLI_USAGE;
 }
 

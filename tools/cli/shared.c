@@ -33,24 +33,30 @@ gen_status cli_parse_grid(const char *text, int64_t *columns, int64_t *rows, gen
 {
     char *end;
     long long c = strtoll(text, &end, 10), r = *end == 'x' ? strtoll(end + 1, &end, 10) : 0;
-    if (*end || c < 1 || r < 1 || c > 10000 || r > 10000) return gen_fail(err, GEN_BAD_OPTION, "--grid %s: expected columns x rows, e.g. 16x16", text);
+    if (*end || c < 1 || r < 1 || c > 10000 || r > 10000)
+        return gen_fail(err, GEN_BAD_OPTION, "--grid %s: expected columns x rows, e.g. 16x16", text);
     *columns = c;
     *rows = r;
     return GEN_OK;
 }
 
-gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, int32_t columns, const char *path, gen_error *err)
+gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, int32_t columns, const char *path,
+                          gen_error *err)
 {
     gen_arena *arena = gen_arena_new();
     gen_image image;
     gen_bytes png;
     if (!arena) return gen_fail(err, GEN_NO_MEMORY, "no memory for a picture");
     gen_grid grid = { .columns = columns, .padding_px = 1, .background = 0, .low = 0, .high = 1 };
-    gen_status status = gen_image_grid(pictures, (int32_t)n, (int32_t)run->height, (int32_t)run->width, (int32_t)run->channels, &grid, arena, &image, err);
+    gen_status status = gen_image_grid(pictures, (int32_t)n, (int32_t)run->height, (int32_t)run->width,
+                                       (int32_t)run->channels, &grid, arena, &image, err);
     if (status == GEN_OK) {
         char seed[24];
         snprintf(seed, sizeof seed, "%" PRId64, run->settings.train.seed);
-        gen_image_text texts[] = { { "Software", "gen " GEN_VERSION }, { "model", run->settings.model->name }, { "data", run->data_name }, { "seed", seed } };
+        gen_image_text texts[] = { { "Software", "gen " GEN_VERSION },
+                                   { "model", run->settings.model->name },
+                                   { "data", run->data_name },
+                                   { "seed", seed } };
         image.texts = texts;
         image.n_texts = 4;
         status = gen_png_write(&image, arena, &png, err);
@@ -64,6 +70,7 @@ gen_status cli_print_json(gen_json_out *out, gen_error *err)
 {
     gen_bytes text;
     GEN_TRY(gen_json_finish(out, &text, err));
-    if (fwrite(text.data, 1, text.size, stdout) != text.size || fputc('\n', stdout) == EOF) return gen_fail(err, GEN_IO, "standard output cannot be written");
+    if (fwrite(text.data, 1, text.size, stdout) != text.size || fputc('\n', stdout) == EOF)
+        return gen_fail(err, GEN_IO, "standard output cannot be written");
     return GEN_OK;
 }

@@ -9,10 +9,10 @@
 
 typedef struct terminal {
     int quiet, is_terminal, line_open;
-    double rate;             /* images/s of the last log line */
+    double rate; /* images/s of the last log line */
     int64_t first_step;
     double started_s, drawn_s, loss;
-    char values[160];        /* of the last log lines: "loss 103.2 kl 24.1" */
+    char values[160]; /* of the last log lines: "loss 103.2 kl 24.1" */
     int64_t values_step;
 } terminal;
 
@@ -47,8 +47,8 @@ static void draw_bar(terminal *t, const gen_event *e, double now)
     double per_step = e->step > t->first_step ? (now - t->started_s) / (double)(e->step - t->first_step) : 0;
     for (int i = 0; i < WIDTH; i++) bar[i] = i < (int)(done * WIDTH) ? '#' : '.';
     bar[WIDTH] = 0;
-    fprintf(stderr, "\r[%s] %" PRId64 "/%" PRId64 "  loss %.4g  %.0f images/s  %s left \033[K", bar, e->step, e->n_steps, e->value, t->rate,
-            duration(per_step * (double)(e->n_steps - e->step), left, sizeof left));
+    fprintf(stderr, "\r[%s] %" PRId64 "/%" PRId64 "  loss %.4g  %.0f images/s  %s left \033[K", bar, e->step,
+            e->n_steps, e->value, t->rate, duration(per_step * (double)(e->n_steps - e->step), left, sizeof left));
     t->line_open = 1;
     t->drawn_s = now;
 }
@@ -60,8 +60,10 @@ static void on_step(terminal *t, const gen_event *e)
     if (e->images_per_s > 0) t->rate = e->images_per_s;
     if (t->is_terminal) {
         if (now - t->drawn_s > 0.1 || e->step == e->n_steps) draw_bar(t, e, now);
-    } else if (e->images_per_s > 0 && (now - t->drawn_s > 5 || e->step == e->n_steps)) { /* when piped: a line now and then */
-        fprintf(stderr, "step %" PRId64 "/%" PRId64 "  loss %.5g  %.0f images/s\n", e->step, e->n_steps, e->value, e->images_per_s);
+    } else if (e->images_per_s > 0 &&
+               (now - t->drawn_s > 5 || e->step == e->n_steps)) { /* when piped: a line now and then */
+        fprintf(stderr, "step %" PRId64 "/%" PRId64 "  loss %.5g  %.0f images/s\n", e->step, e->n_steps, e->value,
+                e->images_per_s);
         t->drawn_s = now;
     }
 }
