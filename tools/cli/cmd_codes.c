@@ -18,6 +18,7 @@ typedef struct codes {
     gen_dataset data;
     gen_range range; /* of the data that is encoded */
     int64_t n, d;
+    bool draw;       /* codes are draws from q(z|x), else its means */
     float *z;        /* [n,d] */
     int32_t *labels; /* [n] or NULL */
 } codes;
@@ -36,7 +37,20 @@ static gen_status load(codes *c, gen_error *err)
     return cli_load_weights(c->a, c->run, err);
 }
 
-/* Mean codes of the evaluation split, at most --limit (else `most`), in its order. */
+/* z = mu + exp(logvar / 2) eps; the means themselves where the model has no variance */
+static gen_status draw_codes(codes *c, const float *x, gen_error *err)
+{
+    size_t n = (size_t)(c->n * c->d);
+    float *logvar = gen_arena_alloc(c->a->arena, n * sizeof *logvar), *eps = gen_arena_alloc(c->a->arena, n * sizeof *eps);
+    if (!logvar || !eps) return gen_fail(err, GEN_NO_MEMORY, "no memory for %" PRId64 " codes: use --limit", c->n);
+    for (size_t i = 0; i < n; i++) logvar[i] = -INFINITY;
+    GEN_TRY(gen_encode(c->run, x, c->n, c->z, logvar, err));
+    gen_latent_draw((uint64_t)c->run->settings.train.seed, 0, c->n, c->d, eps);
+    for (size_t i = 0; i < n; i++) c->z[i] += expf(0.5f * logvar[i]) * eps[i];
+    return GEN_OK;
+}
+
+/* Codes of the evaluation split, at most --limit (else `most`), in its order. */
 static gen_status encode_split(codes *c, int64_t most, gen_error *err)
 {
     cli_args *a = c->a;
@@ -63,7 +77,7 @@ static gen_status encode_split(codes *c, int64_t most, gen_error *err)
         if (!c->labels) return gen_fail(err, GEN_NO_MEMORY, "no memory for labels");
         memcpy(c->labels, c->data.labels + c->range.first, (size_t)c->n * sizeof *c->labels);
     }
-    return gen_encode(c->run, x, c->n, c->z, NULL, err);
+    return c->draw ? draw_codes(c, x, err) : gen_encode(c->run, x, c->n, c->z, NULL, err);
 }
 
 /* ---- encode ---------------------------------------------------------------------------------------------------------------------------- */
@@ -144,12 +158,13 @@ static gen_status plot_scatter(codes *c, const char *path, gen_error *err)
     return save_plot(c, &file, path, err);
 }
 
-/* All numbers of all codes against N(0,1), which they should follow. */
+/* All numbers of codes drawn from q(z|x) against N(0,1), which they should follow. */
 static gen_status plot_histogram(codes *c, const char *path, gen_error *err)
 {
     enum { CURVE = 201, BINS = 60 };
     gen_bytes file;
     double x[CURVE], y[CURVE];
+    c->draw = true;
     GEN_TRY(encode_split(c, 5000, err));
     size_t n = (size_t)(c->n * c->d);
     double *values = gen_arena_alloc(c->a->arena, n * sizeof *values);
