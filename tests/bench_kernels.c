@@ -70,7 +70,11 @@ static void *thread_main(void *context)
 
 static void *memory(size_t bytes)
 {
+#ifdef __SANITIZE_ADDRESS__
+    void *p = aligned_alloc(64, (bytes + 63) / 64 * 64); /* no slack to hide in */
+#else
     void *p = aligned_alloc(4096, (bytes + 8191) / 4096 * 4096);
+#endif
     memset(p, 0xff, bytes); /* NaN */
     return p;
 }

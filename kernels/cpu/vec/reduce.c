@@ -177,7 +177,7 @@ static void join_chunks(const cpu_job *job, const plan *p, fold f, const float *
     cpu_part_range(job, p->a * p->b, 1, &begin, &end);
     for (int64_t i = begin; i < end; i++) {
         const float *x = (const float *)job->shared + i / p->b * p->chunks * p->b + i % p->b;
-        double sum = identity(f);
+        double sum = (double)identity(f);
         for (int32_t k = 0; k < p->chunks; k++) {
             double v = (double)x[k * p->b];
             if (f == FOLD_MAX) sum = v > sum || isnan(v) ? v : sum;
