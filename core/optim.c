@@ -7,6 +7,7 @@
  */
 #include "core/optim.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -140,10 +141,12 @@ static gen_node *lr_at(gen_graph *g, const gen_optim_options *o, gen_node *t)
     return lr;
 }
 
-/* 1 - b^t, t counted from 1 */
+/* 1 - b^t, t counted from 1. Near t = 1 the difference of two floats would lose five digits for b = 0.999; with T = tanh(t ln b / 2) it is
+ * -2 T / (1 - T), which loses none. */
 static gen_node *bias_correction(gen_graph *g, double beta, gen_node *t_next)
 {
-    return gen_affine(g, gen_pow(g, gen_scalar(g, beta), t_next), -1, 1);
+    gen_node *half = gen_tanh(g, gen_scale(g, t_next, 0.5 * log(beta)));
+    return gen_div(g, gen_scale(g, half, -2), gen_affine(g, half, -1, 1));
 }
 
 static void start_step(updater *u, const char *prefix)
