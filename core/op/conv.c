@@ -14,8 +14,8 @@ gen_window gen_window_same(int32_t kernel, int32_t stride, int64_t h, int64_t w)
 {
     gen_window window = gen_window_of(kernel, stride, 0);
     int64_t size[2] = { h, w };
-    for (int axis = 0; axis < 2;
-         axis++) { /* total = max((ceil(n/s) - 1) s + k - n, 0); the larger half goes below and right */
+    /* total = max((ceil(n/s) - 1) s + k - n, 0); the larger half goes below and right */
+    for (int axis = 0; axis < 2; axis++) {
         int64_t total = ((size[axis] + stride - 1) / stride - 1) * stride + kernel - size[axis];
         if (total < 0) total = 0;
         window.pad[axis] = (int32_t)(total / 2);

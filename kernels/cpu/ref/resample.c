@@ -1,9 +1,10 @@
 /* Pooling and bilinear resizing of x[N,H,W,C]; the window as in conv.c.
  *
  *   sum_pool    y[n,p,q,c] = sum_{r,s} x[n,h,w,c]             sum_pool_t  x[n,h,w,c] = sum_{r,s} y[n,p,q,c]
- *   max_pick    y[n,p,q,c] = v[n,h,w,c] at the first (h,w) of the window, in row-major order, where x[n,h,w,c] is
- * largest; max_pick_t is its adjoint in v resize      y[n,p,q,c] = bilinear x[n, (p + 1/2) H/P - 1/2, (q + 1/2) W/Q -
- * 1/2, c], coordinates below 0 raised to 0; resize_t is its adjoint
+ *   max_pick    y[n,p,q,c] = v[n,h,w,c] at the first (h,w) of the window, in row-major order, where x[n,h,w,c] is largest;
+ *               max_pick_t is its adjoint in v
+ *   resize      y[n,p,q,c] = bilinear x[n, (p + 1/2) H/P - 1/2, (q + 1/2) W/Q - 1/2, c], coordinates below 0 raised to 0;
+ *               resize_t is its adjoint
  */
 #include "kernels/cpu/ref/ref.h"
 
