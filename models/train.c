@@ -267,7 +267,7 @@ static gen_status explain_not_finite(trainer *t, int64_t step, gen_error *err)
     gen_checkpoint_find(t->run, "latest", &good, NULL);
     return gen_fail(err, GEN_NOT_FINITE,
                     "step %" PRId64 ": the loss is not a finite number (%.160s). Last good checkpoint: %s. Try a "
-                                    "smaller --lr or --clip-norm 1, or go on with --on-nan skip",
+                    "smaller --lr or --clip-norm 1, or go on with --on-nan skip",
                     step + 1, *where.text ? where.text : "it could not be found again where", good ? good : "none yet");
 }
 
