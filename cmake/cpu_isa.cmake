@@ -19,6 +19,12 @@ function(gen_add_kernel_objects target name)
     target_sources(${target} INTERFACE $<TARGET_OBJECTS:${name}>)
 endfunction()
 
+# Sanitizers make big unrolled functions bigger: -O3 would then take minutes a file.
+set(CPU_VEC_OPTIMISE -O3)
+if(GEN_SANITIZE)
+    set(CPU_VEC_OPTIMISE -O1 -fno-var-tracking)
+endif()
+
 function(gen_add_cpu_kernels target)
     foreach(real float double) # optimised in every preset: the tests compare everything with them
         gen_add_kernel_objects(${target} gen_cpu_ref_${real} ${CPU_REF_SOURCES})
@@ -34,6 +40,6 @@ function(gen_add_cpu_kernels target)
         math(EXPR level "${level} + 1")
         gen_add_kernel_objects(${target} gen_cpu_${isa} ${CPU_VEC_SOURCES})
         target_compile_definitions(gen_cpu_${isa} PRIVATE VEC_ISA=${level})
-        target_compile_options(gen_cpu_${isa} PRIVATE -O3 -ffp-contract=fast ${CPU_FLAGS_${isa}})
+        target_compile_options(gen_cpu_${isa} PRIVATE ${CPU_VEC_OPTIMISE} -ffp-contract=fast ${CPU_FLAGS_${isa}})
     endforeach()
 endfunction()
