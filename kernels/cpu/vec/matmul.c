@@ -192,9 +192,8 @@ static void run_tiles(const gen_call *c, const cpu_job *job, const plan *p)
     float *y = (float *)c->out[0].data + batch * p->m * p->n;
     switch (p->rows) {
 #define HEIGHT(rows)                                                                                                   \
-    case rows:                                                                                                         \
-        tiles_of(rows, p, &e, a, b, y, tile0, tile1, panel0, panel1);                                                  \
-        break;
+    case rows: tiles_of(rows, p, &e, a, b, y, tile0, tile1, panel0, panel1); break;
+        // clang-format off
 #if VEC_ISA == 3
         HEIGHT(14)
         HEIGHT(12)
@@ -202,9 +201,12 @@ static void run_tiles(const gen_call *c, const cpu_job *job, const plan *p)
         HEIGHT(8)
 #endif
         HEIGHT(6)
-        HEIGHT(4) HEIGHT(2) HEIGHT(1)
+        HEIGHT(4)
+        HEIGHT(2)
+        HEIGHT(1)
 #undef HEIGHT
-            default : break;
+        // clang-format on
+    default: break;
     }
 }
 
