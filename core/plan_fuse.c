@@ -44,7 +44,6 @@ static int32_t unit_new(plan_build *b, unit_kind kind, int32_t n_members, const 
     *u = (plan_unit){
         .kind = kind, .n_members = n_members, .members = copy, .bias = -1, .residual = -1, .act = GEN_OP_COUNT
     };
-    u->min_id = copy[0];
     u->max_id = copy[n_members - 1];
     for (int32_t i = 0; i < n_members; i++) b->unit_of[copy[i]] = b->n_units;
     return b->n_units++;
@@ -130,15 +129,13 @@ static int32_t producer_unit(const plan_build *b, const gen_node *node)
     return b->unit_of[gen_node_view_base(node)->id];
 }
 
-static int32_t push_producers(search *s, const plan_unit *u, int32_t depth, int32_t skip_a, int32_t skip_b,
-                              int32_t lowest)
+static int32_t push_producers(search *s, const plan_unit *u, int32_t depth, int32_t skip_a, int32_t skip_b)
 {
     for (int32_t m = 0; m < u->n_members; m++) {
         const gen_node *node = gen_graph_node(s->b->g, u->members[m]);
         for (int32_t i = 0; i < node->n_in; i++) {
             int32_t p = producer_unit(s->b, node->in[i]);
-            if (p < 0 || p == skip_a || p == skip_b || s->seen[p] == s->stamp || s->b->units[p].max_id < lowest)
-                continue;
+            if (p < 0 || p == skip_a || p == skip_b || s->seen[p] == s->stamp) continue;
             s->seen[p] = s->stamp;
             s->stack[depth++] = p;
         }
@@ -146,13 +143,13 @@ static int32_t push_producers(search *s, const plan_unit *u, int32_t depth, int3
     return depth;
 }
 
-/* Does unit `to` depend on unit `from` through some third unit? */
+/* Does unit `to` depend on unit `from` through some third unit? Ids do not cut the search short: a merged unit has late members, and its early ones are
+ * read by units before `from`. */
 static bool path_through_others(search *s, int32_t from, int32_t to)
 {
     const plan_unit *units = s->b->units;
-    int32_t lowest = units[from].min_id;
     s->stamp++;
-    int32_t depth = push_producers(s, &units[to], 0, from, to, lowest);
+    int32_t depth = push_producers(s, &units[to], 0, from, to);
     while (depth) {
         int32_t u = s->stack[--depth];
         const plan_unit *unit = &units[u];
@@ -161,7 +158,7 @@ static bool path_through_others(search *s, int32_t from, int32_t to)
             for (int32_t i = 0; i < node->n_in; i++)
                 if (producer_unit(s->b, node->in[i]) == from) return true;
         }
-        depth = push_producers(s, unit, depth, to, u, lowest);
+        depth = push_producers(s, unit, depth, to, u);
     }
     return false;
 }
@@ -236,7 +233,6 @@ static gen_status try_merge(search *s, int32_t u, int32_t v, bool *merged)
     plan_unit *to = &b->units[u], *from = &b->units[v];
     to->members = members;
     to->n_members = n;
-    to->min_id = members[0];
     to->max_id = members[n - 1];
     for (int32_t i = 0; i < n; i++) b->unit_of[members[i]] = u;
     from->dead = true;

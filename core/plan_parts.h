@@ -10,7 +10,7 @@ typedef struct plan_unit {
     unit_kind kind;
     int32_t n_members;
     int32_t *members; /* node ids, ascending; of an epilogue: the anchor first, the result last */
-    int32_t min_id, max_id;
+    int32_t max_id;
     int32_t bias, residual; /* of an epilogue: node ids or -1 */
     gen_op act;
     double act_a;
