@@ -1,6 +1,7 @@
 /* Building a plan: what is needed, units, order, steps. */
 #include "core/plan.h"
 
+#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -188,6 +189,9 @@ static gen_status order_units(plan_build *b, int32_t *order, int32_t *n_order)
         for (int32_t k = e.head[u]; k >= 0; k = e.next[k])
             if (!--e.n_before[e.to[k]]) heap_push(heap, &n_heap, b->units, e.to[k]);
     }
+    int32_t alive = 0;
+    for (int32_t u = 0; u < b->n_units; u++) alive += !b->units[u].dead;
+    assert(*n_order == alive); /* fusion made no circle */
     return GEN_OK;
 }
 

@@ -12,6 +12,7 @@
  */
 #include "core/nn.h"
 #include "models/model.h"
+#include "models/trunk.h"
 
 #include <math.h>
 #include <stdio.h>
@@ -28,7 +29,7 @@ typedef struct vae_options {
 // clang-format off
 static const gen_option options[] = {
     { "latent",        OPT_INT,    offsetof(vae_options, latent),        "20",   1, 4096, NULL, NULL,   "size of the latent code", 0 },
-    { "net",           OPT_CHOICE, offsetof(vae_options, net),           "conv", 0, 0, "conv|mlp|gdl-digits|gdl-faces|bench", NULL, "layers of encoder and decoder", 0 },
+    { "net",           OPT_CHOICE, offsetof(vae_options, net),           "conv", 0, 0, GEN_TRUNK_NETS, NULL, "layers of encoder and decoder", 0 },
     { "width",         OPT_INT,    offsetof(vae_options, width),         "32",   1, 1024, NULL, "channels", "of the first conv layer; doubles with each halving up to 4 times", 0 },
     { "hidden",        OPT_INT,    offsetof(vae_options, hidden),        "256",  0, 65536, NULL, "units", "of the dense layer beside the code (0: none)", 0 },
     { "likelihood",    OPT_CHOICE, offsetof(vae_options, likelihood),    "bernoulli", 0, 0, "bernoulli|gaussian|gaussian-learned", NULL, "p(x|z)", 0 },
@@ -37,7 +38,7 @@ static const gen_option options[] = {
     { "r-loss-factor", OPT_FLOAT,  offsetof(vae_options, r_loss_factor), "0",    0, 1e9, NULL, NULL,    "GDL's loss: this times the mean squared error, plus KL (0: off)", 0 },
     { "kl-warmup",     OPT_INT,    offsetof(vae_options, kl_warmup),     "0",    0, 1e9, NULL, "steps", "in which beta rises from 0", 0 },
     { "free-bits",     OPT_FLOAT,  offsetof(vae_options, free_bits),     "0",    0, 100, NULL, "nats",  "of KL that each latent dimension has for free", 0 },
-    { "init",          OPT_CHOICE, offsetof(vae_options, init),          "torch", 0, 0, "torch|keras|he|normal", NULL, "initial weights", 0 },
+    { "init",          OPT_CHOICE, offsetof(vae_options, init),          "torch", 0, 0, GEN_TRUNK_INITS, NULL, "initial weights", 0 },
     { "batch-norm",    OPT_BOOL,   offsetof(vae_options, batch_norm),    "0",    0, 1, NULL, NULL,      "batch normalisation after each conv layer", 0 },
     { "dropout",       OPT_FLOAT,  offsetof(vae_options, dropout),       "0",    0, 0.95, NULL, NULL,   "after each conv layer", 0 },
     { "binarise",      OPT_CHOICE, offsetof(vae_options, binarise),      "none", 0, 0, "none|static|dynamic", NULL, "pixels become 0 or 1 with the grey value as probability: once, or anew each step", 0 },
@@ -58,190 +59,36 @@ static const gen_preset presets[] = {
 };
 // clang-format on
 
-/* ---- layers ------------------------------------------------------------------------------------------------------------ */
+/* ---- encoder, decoder -------------------------------------------------------------------------------------------------- */
 
-typedef struct layer {
-    int32_t channels, kernel, stride;
-} layer;
-
-enum { MAX_LAYERS = 10 };
-
-/* Encoder layers in order, and the decoder's transposed ones; the last decoder layer's channels are the image's. */
-typedef struct net {
-    layer enc[MAX_LAYERS], dec[MAX_LAYERS];
-    int32_t n_enc, n_dec;
-    bool same;      /* TensorFlow's SAME padding, else (kernel - 1) / 2 zeros, as PyTorch's examples */
-    double slope;   /* leaky relu; 0: relu */
-    bool dense_act; /* activation after the decoder's dense layer */
-    int64_t hidden;
-} net;
-
-static net gdl_digits(bool same)
-{
-    return (net){ .enc = { { 32, 3, 1 }, { 64, 3, 2 }, { 64, 3, 2 }, { 64, 3, 1 } },
-                  .n_enc = 4,
-                  .dec = { { 64, 3, 1 }, { 64, 3, 2 }, { 32, 3, 2 }, { 0, 3, 1 } },
-                  .n_dec = 4,
-                  .same = same,
-                  .slope = 0.3 };
-}
-
-static net gdl_faces(void)
-{
-    return (net){ .enc = { { 32, 3, 2 }, { 64, 3, 2 }, { 64, 3, 2 }, { 64, 3, 2 } },
-                  .n_enc = 4,
-                  .dec = { { 64, 3, 2 }, { 64, 3, 2 }, { 32, 3, 2 }, { 0, 3, 2 } },
-                  .n_dec = 4,
-                  .same = true,
-                  .slope = 0.3 };
-}
-
-/* Halve with 4x4 kernels while both sides are even and more than 4 pixels stay; channels double, up to 8 times the first. An odd or small side is
- * halved with rounding up by SAME padding all the same until at most 8 pixels are left, so any size works. */
-static net sized_for(const vae_options *o, int64_t h, int64_t w)
-{
-    net n = { .same = true, .slope = 0, .dense_act = true, .hidden = o->hidden };
-    int32_t channels = (int32_t)o->width;
-    while ((h > 8 || w > 8) && n.n_enc < MAX_LAYERS) {
-        n.enc[n.n_enc++] = (layer){ channels, 4, 2 };
-        if (n.n_enc < 4) channels *= 2;
-        h = (h + 1) / 2;
-        w = (w + 1) / 2;
-    }
-    if (!n.n_enc) n.enc[n.n_enc++] = (layer){ channels, 3, 1 };
-    n.n_dec = n.n_enc;
-    for (int32_t i = 0; i < n.n_dec; i++)
-        n.dec[i] = (layer){ i + 1 < n.n_dec ? n.enc[n.n_enc - 2 - i].channels : 0, n.enc[n.n_enc - 1 - i].kernel,
-                            n.enc[n.n_enc - 1 - i].stride };
-    return n;
-}
-
-static net make_net(const gen_model_context *m)
+static gen_trunk trunk_of(const gen_model_context *m)
 {
     const vae_options *o = m->options;
-    if (!strcmp(o->net, "gdl-digits")) return gdl_digits(true);
-    if (!strcmp(o->net, "gdl-faces")) return gdl_faces();
-    if (!strcmp(o->net, "bench")) return gdl_digits(false);
-    return sized_for(o, m->height, m->width);
-}
-
-static bool is_mlp(const gen_model_context *m)
-{
-    return !strcmp(((const vae_options *)m->options)->net, "mlp");
-}
-
-static nn_init init_rule(const vae_options *o)
-{
-    return !strcmp(o->init, "keras")    ? NN_INIT_XAVIER
-           : !strcmp(o->init, "he")     ? NN_INIT_HE
-           : !strcmp(o->init, "normal") ? NN_INIT_NORMAL
-                                        : NN_INIT_TORCH;
-}
-
-static nn_dense_spec dense_spec(const vae_options *o)
-{
-    return (nn_dense_spec){ .init = init_rule(o), .sigma = 0.02 };
-}
-
-static nn_conv_spec conv_spec(const vae_options *o, const net *n, const layer *l)
-{
-    return (nn_conv_spec){ .kernel = l->kernel,
-                           .stride = l->stride,
-                           .pad = (l->kernel - 1) / 2,
-                           .same = n->same,
-                           .out_pad = l->stride - 1,
-                           .init = init_rule(o),
-                           .sigma = 0.02 };
-}
-
-static gen_node *activation(gen_graph *g, gen_node *x, const net *n)
-{
-    return n->slope > 0 ? gen_leaky_relu(g, x, n->slope) : gen_relu(g, x);
-}
-
-/* batch norm, activation and dropout after a conv layer, each where asked for */
-static gen_node *after_conv(gen_graph *g, gen_node *h, const char *name, const vae_options *o, const net *n,
-                            bool training)
-{
-    char norm[64];
-    snprintf(norm, sizeof norm, "%s_norm", name);
-    if (o->batch_norm)
-        h = nn_batch_norm(g, h, norm, (nn_norm_spec){ .training = training, .eps = 1e-3, .momentum = 0.01 });
-    h = activation(g, h, n);
-    return training ? gen_dropout(g, h, o->dropout) : h;
+    gen_trunk_options t = {
+        .width = o->width, .hidden = o->hidden, .init = o->init, .batch_norm = o->batch_norm != 0, .dropout = o->dropout
+    };
+    return gen_trunk_for(o->net, &t, m->height, m->width, m->channels);
 }
 
 typedef struct code {
     gen_node *mu, *logvar; /* [N,D] */
 } code;
 
-static code heads(gen_graph *g, gen_node *h, const vae_options *o)
-{
-    code q = { nn_dense(g, h, "enc.mu", o->latent, dense_spec(o)), NULL };
-    q.logvar = gen_clamp(g, nn_dense(g, h, "enc.logvar", o->latent, dense_spec(o)), -30, 20);
-    return q;
-}
-
 static code encoder(gen_graph *g, const gen_model_context *m, gen_node *x, bool training)
 {
     const vae_options *o = m->options;
-    net n = make_net(m);
-    if (is_mlp(m)) return heads(g, gen_relu(g, nn_dense(g, nn_flatten(g, x), "enc.fc", o->hidden, dense_spec(o))), o);
-    gen_node *h = x;
-    for (int32_t i = 0; i < n.n_enc; i++) {
-        char name[32];
-        snprintf(name, sizeof name, "enc.conv%d", i + 1);
-        h = after_conv(g, nn_conv(g, h, name, n.enc[i].channels, conv_spec(o, &n, &n.enc[i])), name, o, &n, training);
-    }
-    h = nn_flatten(g, h);
-    if (n.hidden) h = activation(g, nn_dense(g, h, "enc.fc", n.hidden, dense_spec(o)), &n);
-    return heads(g, h, o);
+    gen_trunk t = trunk_of(m);
+    gen_node *h = gen_trunk_encode(g, &t, x, training);
+    code q = { nn_dense(g, h, "enc.mu", o->latent, gen_trunk_dense(&t)), NULL };
+    q.logvar = gen_clamp(g, nn_dense(g, h, "enc.logvar", o->latent, gen_trunk_dense(&t)), -30, 20);
+    return q;
 }
 
-/* Where the decoder's first image starts: the size that the encoder's strides lead to. */
-static void start_size(const net *n, const gen_model_context *m, int64_t size[2])
-{
-    size[0] = m->height;
-    size[1] = m->width;
-    for (int32_t i = 0; i < n->n_enc; i++)
-        for (int axis = 0; axis < 2; axis++) size[axis] = (size[axis] + n->enc[i].stride - 1) / n->enc[i].stride;
-}
-
-/* A size that does not halve evenly comes back a little larger: the decoder's image is cropped below and right. */
-static gen_node *crop(gen_graph *g, gen_node *x, const gen_model_context *m)
-{
-    return gen_slice(g, gen_slice(g, x, 1, 0, m->height), 2, 0, m->width);
-}
-
-/* z[N,D] -> logits (bernoulli) or means of the pixels [N,H,W,C] */
+/* z[N,D] -> logits (bernoulli) or, through a sigmoid, means of the pixels [N,H,W,C] */
 static gen_node *decoder(gen_graph *g, const gen_model_context *m, gen_node *z, bool training)
 {
-    const vae_options *o = m->options;
-    net n = make_net(m);
-    if (is_mlp(m)) {
-        gen_node *h = gen_relu(g, nn_dense(g, z, "dec.fc", o->hidden, dense_spec(o)));
-        nn_dense_spec spec = dense_spec(o);
-        spec.becomes[0] = m->channels, spec.becomes[1] = m->height, spec.becomes[2] = m->width;
-        return nn_image(g, nn_dense(g, h, "dec.out", m->height * m->width * m->channels, spec), m->height, m->width,
-                        m->channels);
-    }
-    int64_t size[2], c = n.enc[n.n_enc - 1].channels;
-    start_size(&n, m, size);
-    nn_dense_spec spec = dense_spec(o);
-    spec.becomes[0] = c, spec.becomes[1] = size[0], spec.becomes[2] = size[1];
-    gen_node *h = z;
-    if (n.hidden) h = activation(g, nn_dense(g, h, "dec.fc", n.hidden, dense_spec(o)), &n);
-    h = nn_dense(g, h, "dec.dense", size[0] * size[1] * c, spec);
-    if (n.dense_act) h = activation(g, h, &n);
-    h = nn_image(g, h, size[0], size[1], c);
-    for (int32_t i = 0; i < n.n_dec; i++) {
-        char name[32];
-        bool last = i == n.n_dec - 1;
-        snprintf(name, sizeof name, "dec.conv%d", i + 1);
-        h = nn_conv_t(g, h, name, last ? m->channels : n.dec[i].channels, conv_spec(o, &n, &n.dec[i]));
-        if (!last) h = after_conv(g, h, name, o, &n, training);
-    }
-    return crop(g, h, m);
+    gen_trunk t = trunk_of(m);
+    return gen_trunk_decode(g, &t, z, training);
 }
 
 /* ---- loss ------------------------------------------------------------------------------------------------------------------ */
@@ -400,7 +247,8 @@ static gen_status check(const gen_model_context *m, gen_error *err)
     const vae_options *o = m->options;
     if (m->height < 1 || m->width < 1 || m->channels < 1)
         return gen_fail(err, GEN_BAD_SHAPE, "vae needs images; the data has none");
-    if (is_mlp(m) && !o->hidden) return gen_fail(err, GEN_BAD_OPTION, "--net mlp needs --hidden of at least 1");
+    if (!strcmp(o->net, "mlp") && !o->hidden)
+        return gen_fail(err, GEN_BAD_OPTION, "--net mlp needs --hidden of at least 1");
     if (strcmp(o->binarise, "none") && strcmp(o->likelihood, "bernoulli"))
         return gen_fail(err, GEN_BAD_OPTION, "--binarise goes with --likelihood bernoulli, not %s", o->likelihood);
     return GEN_OK;
