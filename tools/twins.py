@@ -190,7 +190,7 @@ VAE = {"latent": 20, "net": "conv", "width": 32, "hidden": 256, "likelihood": "b
        "r-loss-factor": 0.0, "kl-warmup": 0, "free-bits": 0.0, "init": "torch", "batch-norm": 0, "dropout": 0.0,
        "binarise": "none"}  # fmt: skip
 
-TRAINING = {"batch": 128, "lr": 1e-3, "schedule": "cosine"}  # the model's defaults
+TRAINING = {"lr": 1e-3, "schedule": "cosine"}  # of those that say nothing else, in golden files
 
 PRESETS = {  # with the size that they are for, H,W,C
     "vae": ({}, (28, 28, 1)),
