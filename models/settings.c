@@ -10,7 +10,7 @@ const gen_option gen_train_option_rows[] = {
     { "out",              OPT_STRING, T(out),              "",     0, 0, NULL, NULL, "run folder (default: runs/<model>-<data>)", OPT_NOT_MATH },
     { "preset",           OPT_STRING, T(preset),           "",     0, 0, NULL, NULL, "a published configuration (gen list shows them)", OPT_NOT_MATH },
     { "seed",             OPT_INT,    T(seed),             "1",    0, 9007199254740992.0, NULL, NULL, "of every random number", 0 },
-    { "steps",            OPT_INT,    T(steps),            "0",    0, 1e12, NULL, "steps", "length of training (0: by --epochs)", 0 },
+    { "steps",            OPT_INT,    T(steps),            "0",    0, 1e12, NULL, "steps", "length of training (0: as --epochs)", 0 },
     { "epochs",           OPT_INT,    T(epochs),           "20",   1, 1e6, NULL, "epochs", "length of training", 0 },
     { "batch",            OPT_INT,    T(batch),            "64",   1, 65536, NULL, "images", "per step", 0 },
     { "optimiser",        OPT_CHOICE, T(optimiser),        "adam", 0, 0, "adam|adamw|rmsprop|sgd", NULL, "update rule", 0 },

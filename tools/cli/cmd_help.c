@@ -6,21 +6,35 @@
 
 /* ---- help ---------------------------------------------------------------------------------------------------------------------------------- */
 
-static void print_option(const gen_option *row)
+/* "--latent N", "--net conv|mlp": what the user types */
+static void option_usage(const gen_option *row, char *text, size_t bytes)
 {
-    char left[96];
     const char *kind = row->type == OPT_INT      ? "N"
                        : row->type == OPT_FLOAT  ? "X"
                        : row->type == OPT_CHOICE ? row->choices
+                       : row->type == OPT_BOOL   ? ""
                        : row->unit               ? row->unit
                                                  : "TEXT";
-    if (row->type == OPT_BOOL) snprintf(left, sizeof left, "--%s", row->name);
-    else snprintf(left, sizeof left, "--%s %s", row->name, kind);
-    printf("  %-34s %s", left, row->help);
-    if (row->type == OPT_INT || row->type == OPT_FLOAT) {
-        if (row->unit) printf(", %s", row->unit);
-        if (row->low < row->high) printf(" (%g to %g)", row->low, row->high);
-    }
+    snprintf(text, bytes, "--%s%s%s", row->name, *kind ? " " : "", kind);
+}
+
+/* Ranges that nobody meets are not worth reading. */
+static int has_range(const gen_option *row)
+{
+    enum { WIDE = 65536 };
+    return (row->type == OPT_INT || row->type == OPT_FLOAT) && row->low < row->high && row->high <= WIDE;
+}
+
+static void print_option(const gen_option *row)
+{
+    enum { COLUMN = 28 };
+    char left[120];
+    option_usage(row, left, sizeof left);
+    if (strlen(left) > COLUMN) printf("  %s\n  %-*s ", left, COLUMN, "");
+    else printf("  %-*s ", COLUMN, left);
+    printf("%s", row->help);
+    if (row->unit && row->type != OPT_STRING) printf(", in %s", row->unit);
+    if (has_range(row)) printf(", %g to %g", row->low, row->high);
     if (row->fallback && *row->fallback && row->type != OPT_BOOL) printf(" [%s]", row->fallback);
     putchar('\n');
 }
@@ -48,7 +62,9 @@ static void help_verb(const cli_verb *verb)
 {
     printf("usage: gen %s%s%s [--option value]\n\n%s\n\noptions\n", verb->name, *verb->words ? " " : "", verb->words,
            verb->summary);
-    for (const char *const *t = verb->takes; t && *t; t++) print_option(gen_option_find(cli_option_rows, *t));
+    for (const char *const *t = verb->takes; t && *t; t++)
+        if (!verb->leaves_options || !gen_option_find(gen_train_option_rows, *t))
+            print_option(gen_option_find(cli_option_rows, *t));
     if (verb->leaves_options) {
         print_options("options of every training", gen_train_option_rows);
         puts("\nand those of the model: gen help MODEL");
