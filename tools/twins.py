@@ -343,9 +343,13 @@ class Vae(nn.Module):
         return rec.mean() + beta * kept, rec.mean(), kl.sum(1).mean()
 
 
+def number(kind, text):
+    return kind({"true": 1, "false": 0}.get(text, text))
+
+
 def vae_options(given):
     """Options as config.json or a preset has them; others than the model's are left out."""
-    return {k: type(v)(given.get(k, v)) if not isinstance(v, int) else int(given.get(k, v)) for k, v in VAE.items()}
+    return {name: number(type(fallback), given.get(name, fallback)) for name, fallback in VAE.items()}
 
 
 def twin(options, height, width, channels):
