@@ -263,19 +263,26 @@ static gen_status data_show(cli_args *a, const char *name, gen_error *err)
     return GEN_OK;
 }
 
+/* Into the user's cache, where --data NAME finds it, or into a folder. */
 static gen_status data_fetch(cli_args *a, const char *name, gen_error *err)
 {
     const gen_dataset_source *source = gen_dataset_source_find(name);
     const char *colon = strchr(name, ':');
+    gen_sink sink = cli_terminal(a);
+    gen_dataset data;
+    gen_dataset_options options = { .download = 1 };
+    char *path;
     if (!source)
         return gen_fail(err, GEN_NOT_FOUND, "there is no data set %s; `gen data list` shows those that can be fetched",
                         name);
-    if (!*a->o.output)
-        return gen_fail(err, GEN_BAD_OPTION, "say where to: gen data fetch %s -o FOLDER (then --data FOLDER finds it)",
-                        name);
-    gen_sink sink = cli_terminal(a);
-    GEN_TRY(gen_dataset_fetch(source, colon ? colon + 1 : NULL, a->o.output, &sink, err));
-    printf("%s\n", a->o.output);
+    if (*a->o.output) {
+        GEN_TRY(gen_dataset_fetch(source, colon ? colon + 1 : NULL, a->o.output, &sink, err));
+        printf("%s\n", a->o.output);
+        return GEN_OK;
+    }
+    GEN_TRY(gen_dataset_open(name, &options, &sink, a->arena, &data, err));
+    GEN_TRY(gen_dataset_find(name, a->arena, &path, err));
+    printf("%s: %" PRId64 " pictures in %s\n", name, data.n, path);
     return GEN_OK;
 }
 
