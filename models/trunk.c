@@ -52,14 +52,31 @@ static void sized(gen_trunk *t)
     }
 }
 
+/* One hidden layer; those of Hinton & Salakhutdinov 2006, figure 3; none */
+static bool flat(gen_trunk *t, const char *net)
+{
+    static const int64_t hinton[] = { 1000, 500, 250 };
+    if (!strcmp(net, "mlp")) {
+        t->dense[0] = t->o.hidden;
+        t->n_dense = 1;
+    } else if (!strcmp(net, "hinton")) {
+        memcpy(t->dense, hinton, sizeof hinton);
+        t->n_dense = 3;
+    } else if (strcmp(net, "linear")) {
+        return false;
+    }
+    return true;
+}
+
 gen_trunk gen_trunk_for(const char *net, const gen_trunk_options *options, int64_t height, int64_t width,
                         int64_t channels)
 {
-    gen_trunk t = { .o = *options, .height = height, .width = width, .channels = channels, .mlp = !strcmp(net, "mlp") };
+    gen_trunk t = { .o = *options, .height = height, .width = width, .channels = channels };
+    t.flat = flat(&t, net);
+    if (t.flat) return t;
     if (!strcmp(net, "gdl-digits")) gdl_digits(&t, true);
     else if (!strcmp(net, "gdl-faces")) gdl_faces(&t);
     else if (!strcmp(net, "bench")) gdl_digits(&t, false);
-    else if (t.mlp) t.hidden = options->hidden;
     else sized(&t);
     return t;
 }
@@ -120,9 +137,25 @@ static gen_node *after_conv(gen_graph *g, gen_node *h, const char *name, const g
 
 /* ---- encoder, decoder ------------------------------------------------------------------------------------------------- */
 
+/* "enc.fc", or "enc.fc1", "enc.fc2" … where there are several */
+static gen_node *hidden_layer(gen_graph *g, const gen_trunk *t, gen_node *h, const char *side, int32_t i, int64_t units)
+{
+    char name[32];
+    if (t->n_dense == 1) snprintf(name, sizeof name, "%s.fc", side);
+    else snprintf(name, sizeof name, "%s.fc%d", side, i + 1);
+    return gen_relu(g, nn_dense(g, h, name, units, gen_trunk_dense(t)));
+}
+
+static gen_node *encode_flat(gen_graph *g, const gen_trunk *t, gen_node *x)
+{
+    gen_node *h = nn_flatten(g, x);
+    for (int32_t i = 0; i < t->n_dense; i++) h = hidden_layer(g, t, h, "enc", i, t->dense[i]);
+    return h;
+}
+
 gen_node *gen_trunk_encode(gen_graph *g, const gen_trunk *t, gen_node *x, bool training)
 {
-    if (t->mlp) return gen_relu(g, nn_dense(g, nn_flatten(g, x), "enc.fc", t->hidden, gen_trunk_dense(t)));
+    if (t->flat) return encode_flat(g, t, x);
     gen_node *h = x;
     for (int32_t i = 0; i < t->n_enc; i++) {
         char name[32];
@@ -148,9 +181,10 @@ static gen_node *crop(gen_graph *g, gen_node *x, const gen_trunk *t)
     return gen_slice(g, gen_slice(g, x, 1, 0, t->height), 2, 0, t->width);
 }
 
-static gen_node *decode_dense(gen_graph *g, const gen_trunk *t, gen_node *z)
+static gen_node *decode_flat(gen_graph *g, const gen_trunk *t, gen_node *z)
 {
-    gen_node *h = gen_relu(g, nn_dense(g, z, "dec.fc", t->hidden, gen_trunk_dense(t)));
+    gen_node *h = z;
+    for (int32_t i = 0; i < t->n_dense; i++) h = hidden_layer(g, t, h, "dec", i, t->dense[t->n_dense - 1 - i]);
     h = nn_dense(g, h, "dec.out", t->height * t->width * t->channels,
                  dense_to_image(t, t->height, t->width, t->channels));
     return nn_image(g, h, t->height, t->width, t->channels);
@@ -158,7 +192,7 @@ static gen_node *decode_dense(gen_graph *g, const gen_trunk *t, gen_node *z)
 
 gen_node *gen_trunk_decode(gen_graph *g, const gen_trunk *t, gen_node *z, bool training)
 {
-    if (t->mlp) return decode_dense(g, t, z);
+    if (t->flat) return decode_flat(g, t, z);
     int64_t size[2], c = t->enc[t->n_enc - 1].channels;
     start_size(t, size);
     gen_node *h = z;

@@ -13,7 +13,7 @@
 extern "C" {
 #endif
 
-#define GEN_TRUNK_NETS "conv|mlp|gdl-digits|gdl-faces|bench"
+#define GEN_TRUNK_NETS "conv|mlp|hinton|linear|gdl-digits|gdl-faces|bench"
 #define GEN_TRUNK_INITS "torch|keras|he|normal"
 
 typedef struct gen_trunk_options {
@@ -23,7 +23,7 @@ typedef struct gen_trunk_options {
     double dropout; /* after each conv layer, in training */
 } gen_trunk_options;
 
-enum { GEN_TRUNK_MAX_LAYERS = 10 };
+enum { GEN_TRUNK_MAX_LAYERS = 10, GEN_TRUNK_MAX_DENSE = 4 };
 
 typedef struct gen_trunk_layer {
     int32_t channels, kernel, stride;
@@ -35,7 +35,9 @@ typedef struct gen_trunk {
     gen_trunk_layer enc[GEN_TRUNK_MAX_LAYERS],
         dec[GEN_TRUNK_MAX_LAYERS]; /* the last decoder layer's channels are the picture's */
     int32_t n_enc, n_dec;
-    bool mlp;       /* one hidden layer instead of conv layers */
+    bool flat; /* dense layers instead of conv layers: the encoder's sizes, which the decoder has backwards */
+    int64_t dense[GEN_TRUNK_MAX_DENSE];
+    int32_t n_dense;
     bool same;      /* TensorFlow's SAME padding, else (kernel - 1) / 2 zeros, as PyTorch's examples */
     double slope;   /* leaky relu; 0: relu */
     bool dense_act; /* activation after the decoder's last dense layer */
