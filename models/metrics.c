@@ -1,0 +1,128 @@
+#include "models/metrics.h"
+
+#include <math.h>
+#include <stdio.h>
+
+enum { SSIM_WINDOW = 11 };
+static const double ssim_sigma = 1.5, ssim_c1 = 0.01 * 0.01,
+                    ssim_c2 = 0.03 * 0.03; /* Wang et al. 2004, section III.C */
+
+/* ---- nodes --------------------------------------------------------------------------------------------------------------- */
+
+gen_node *gen_image_sum(gen_graph *g, gen_node *x)
+{
+    int64_t n = x->shape.dim[0], pixels = gen_shape_count(&x->shape) / n;
+    return gen_reshape(g, gen_sum(g, gen_reshape(g, x, GEN_SHAPE(n, pixels)), GEN_AXIS(1)), GEN_SHAPE(n));
+}
+
+gen_node *gen_image_mean(gen_graph *g, gen_node *x)
+{
+    return gen_scale(g, gen_image_sum(g, x), (double)x->shape.dim[0] / (double)gen_shape_count(&x->shape));
+}
+
+/* The side of the window: odd, and not more than the picture has. */
+static int64_t ssim_side(int64_t h, int64_t w)
+{
+    int64_t least = h < w ? h : w, side = least < SSIM_WINDOW ? least : SSIM_WINDOW;
+    return side - (side % 2 == 0);
+}
+
+/* weight[side], normalised: the window is its product with itself */
+static void ssim_weights(int64_t side, double *weight)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < side; i++) {
+        double d = (double)(i - side / 2);
+        weight[i] = exp(-d * d / (2 * ssim_sigma * ssim_sigma));
+        sum += weight[i];
+    }
+    for (int64_t i = 0; i < side; i++) weight[i] /= sum;
+}
+
+/* x[N,H,W,C] -> [N C,H,W,1] */
+static gen_node *planes(gen_graph *g, gen_node *x)
+{
+    static const int32_t channel_first[] = { 0, 3, 1, 2 };
+    int64_t n = x->shape.dim[0], h = x->shape.dim[1], w = x->shape.dim[2], c = x->shape.dim[3];
+    if (c > 1) x = gen_transpose(g, x, channel_first);
+    return gen_reshape(g, x, GEN_SHAPE(n * c, h, w, 1));
+}
+
+static gen_node *ssim_window(gen_graph *g, int64_t side)
+{
+    double one[SSIM_WINDOW];
+    float both[SSIM_WINDOW * SSIM_WINDOW];
+    ssim_weights(side, one);
+    for (int64_t i = 0; i < side * side; i++) both[i] = (float)(one[i / side] * one[i % side]);
+    return gen_const(g, GEN_SHAPE(side, side, 1, 1), both);
+}
+
+gen_node *gen_image_ssim(gen_graph *g, gen_node *a, gen_node *b)
+{
+    int64_t n = a->shape.dim[0], side = ssim_side(a->shape.dim[1], a->shape.dim[2]);
+    gen_node *x = planes(g, a), *y = planes(g, b), *mean[5];
+    gen_node *const maps[5] = { x, y, gen_square(g, x), gen_square(g, y), gen_mul(g, x, y) };
+    gen_node *all = gen_conv2d(g, gen_concat(g, 5, maps, 0), ssim_window(g, side), gen_window_of((int32_t)side, 1, 0));
+    for (int i = 0; i < 5; i++) mean[i] = gen_slice(g, all, 0, i * x->shape.dim[0], x->shape.dim[0]);
+    gen_node *xx = gen_square(g, mean[0]), *yy = gen_square(g, mean[1]), *xy = gen_mul(g, mean[0], mean[1]);
+    gen_node *var = gen_sub(g, gen_add(g, mean[2], mean[3]), gen_add(g, xx, yy));
+    gen_node *top = gen_mul(g, gen_affine(g, xy, 2, ssim_c1), gen_affine(g, gen_sub(g, mean[4], xy), 2, ssim_c2));
+    gen_node *bottom = gen_mul(g, gen_affine(g, gen_add(g, xx, yy), 1, ssim_c1), gen_affine(g, var, 1, ssim_c2));
+    gen_node *map = gen_div(g, top, bottom);
+    return gen_image_mean(g, gen_reshape(g, map, GEN_SHAPE(n, gen_shape_count(&map->shape) / n)));
+}
+
+void gen_output_errors(gen_graph *g, const char *prefix, gen_node *y, gen_node *x)
+{
+    static const double per_neper = 4.34294481903251827651; /* 10 / ln 10 */
+    char name[64];
+    gen_node *error = gen_square(g, gen_sub(g, y, x)), *mse = gen_image_mean(g, error);
+    snprintf(name, sizeof name, "%smse", prefix);
+    gen_output(g, name, mse);
+    snprintf(name, sizeof name, "%ssse", prefix);
+    gen_output(g, name, gen_image_sum(g, error));
+    snprintf(name, sizeof name, "%spsnr", prefix);
+    gen_output(g, name, gen_scale(g, gen_log(g, gen_max(g, mse, gen_scalar(g, 1e-10))), -per_neper));
+    snprintf(name, sizeof name, "%sssim", prefix);
+    gen_output(g, name, gen_image_ssim(g, y, x));
+}
+
+/* ---- arrays ---------------------------------------------------------------------------------------------------------------- */
+
+double gen_mse_of(const float *a, const float *b, int64_t n)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++) sum += ((double)a[i] - (double)b[i]) * ((double)a[i] - (double)b[i]);
+    return sum / (double)n;
+}
+
+double gen_psnr(const float *a, const float *b, int64_t n)
+{
+    return -10 * log10(gen_mse_of(a, b, n));
+}
+
+/* One place of one channel: the window's upper left pixel is a[0], b[0]; rows are `row` apart, pixels `step`. */
+static double ssim_at(const float *a, const float *b, int64_t row, int64_t step, int64_t side, const double *weight)
+{
+    double x = 0, y = 0, xx = 0, yy = 0, xy = 0;
+    for (int64_t r = 0; r < side; r++)
+        for (int64_t s = 0; s < side; s++) {
+            double w = weight[r] * weight[s], p = (double)a[r * row + s * step], q = (double)b[r * row + s * step];
+            x += w * p, y += w * q, xx += w * p * p, yy += w * q * q, xy += w * p * q;
+        }
+    double vx = xx - x * x, vy = yy - y * y, vxy = xy - x * y;
+    return (2 * x * y + ssim_c1) * (2 * vxy + ssim_c2) / ((x * x + y * y + ssim_c1) * (vx + vy + ssim_c2));
+}
+
+double gen_ssim(const float *a, const float *b, int64_t h, int64_t w, int64_t c)
+{
+    double weight[SSIM_WINDOW], sum = 0;
+    int64_t side = ssim_side(h, w), places = (h - side + 1) * (w - side + 1);
+    ssim_weights(side, weight);
+    for (int64_t i = 0; i < places; i++)
+        for (int64_t k = 0; k < c; k++) {
+            int64_t at = (i / (w - side + 1) * w + i % (w - side + 1)) * c + k;
+            sum += ssim_at(a + at, b + at, w * c, c, side, weight);
+        }
+    return sum / (double)(places * c);
+}
