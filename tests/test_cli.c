@@ -1,0 +1,499 @@
+/* The program itself: what it says, what it exits with, and what is left after Ctrl-C, kill -9, and folders that cannot be written. It is
+ * $GEN_BINARY, else gen in the build folder; without it the tests are skipped. */
+#define _XOPEN_SOURCE 700
+#include <fcntl.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "io/json.h"
+#include "models/model.h"
+#include "tests/test.h"
+
+enum { MAX_WORDS = 48, TEXT_BYTES = 1 << 16, SIDE = 8, N_PICTURES = 80 };
+enum { GOOD = 0, FAILED = 1, USAGE = 2 }; /* exit codes */
+
+static const char *work; /* the folder that the program runs in; shared by the tests */
+
+/* What a command did. */
+typedef struct outcome {
+    int code; /* exit code, or 128 + signal */
+    char out[TEXT_BYTES], err[TEXT_BYTES];
+} outcome;
+
+static outcome last;
+
+/* ---- running it ---------------------------------------------------------------------------------------------------------- */
+
+static const char *binary(void)
+{
+    const char *named = getenv("GEN_BINARY"), *built = GEN_BUILD_DIR "/gen";
+    return named ? named : access(built, X_OK) ? NULL : built;
+}
+
+/* Bars that differ from picture to picture, as an IDX file. */
+static void write_data(const char *name)
+{
+    gen_error err = { 0 };
+    uint8_t bytes[16 + N_PICTURES * SIDE * SIDE] = { 0, 0, 8, 3, 0, 0, 0, N_PICTURES, 0, 0, 0, SIDE, 0, 0, 0, SIDE };
+    for (int i = 0; i < N_PICTURES * SIDE * SIDE; i++) {
+        int picture = i / (SIDE * SIDE), x = i % SIDE, y = i / SIDE % SIDE;
+        bytes[16 + i] = (uint8_t)((picture % 2 ? x : y) == picture / 2 % SIDE ? 200 : x * y % 40);
+    }
+    TEST_OK(gen_file_write(name, bytes, sizeof bytes, &err));
+}
+
+static char *in_work(const char *name)
+{
+    static char slots[8][1200];
+    static int next;
+    char *path = slots[next++ % 8];
+    snprintf(path, sizeof slots[0], "%s/%s", work, name);
+    return path;
+}
+
+static void need_binary(void)
+{
+    static char folder[1024];
+    if (!binary()) TEST_SKIP("there is no gen: neither $GEN_BINARY nor in the build folder");
+    if (work) return;
+    snprintf(folder, sizeof folder, "%s", test_folder());
+    work = folder;
+    write_data(in_work("bars.idx3-ubyte"));
+}
+
+static char *read_text(const char *path, char *text)
+{
+    FILE *file = fopen(path, "r");
+    size_t n = file ? fread(text, 1, TEXT_BYTES - 1, file) : 0;
+    text[n] = 0;
+    if (file) fclose(file);
+    return text;
+}
+
+/* Words of a command line: separated by spaces, no quotes. */
+static void split_words(char *text, char *words[MAX_WORDS])
+{
+    int n = 1;
+    char *rest = NULL;
+    words[0] = (char *)(uintptr_t)binary();
+    for (char *word = strtok_r(text, " ", &rest); word && n < MAX_WORDS - 1; word = strtok_r(NULL, " ", &rest))
+        words[n++] = word;
+    words[n] = NULL;
+}
+
+/* The child's life: output to files, another user where asked, then the program. */
+static void become_gen(const char *command, uid_t user)
+{
+    char text[4000], *words[MAX_WORDS];
+    snprintf(text, sizeof text, "%s", command);
+    int out = open(in_work("stdout"), O_WRONLY | O_CREAT | O_TRUNC, 0644),
+        err = open(in_work("stderr"), O_WRONLY | O_CREAT | O_TRUNC, 0644);
+    if (out < 0 || err < 0 || dup2(out, 1) < 0 || dup2(err, 2) < 0 || chdir(work)) _exit(120);
+    if (user && (setgid(user) || setuid(user))) _exit(121);
+    split_words(text, words);
+    execv(words[0], words);
+    _exit(122);
+}
+
+static pid_t start(const char *command, uid_t user)
+{
+    fflush(NULL);
+    pid_t pid = fork();
+    if (pid == 0) become_gen(command, user);
+    assert_true(pid > 0);
+    return pid;
+}
+
+static const outcome *wait_for(pid_t pid)
+{
+    int status;
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    last.code = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    read_text(in_work("stdout"), last.out);
+    read_text(in_work("stderr"), last.err);
+    return &last;
+}
+
+/* Runs `gen <command>` in the work folder. */
+static const outcome *gen(const char *command)
+{
+    return wait_for(start(command, 0));
+}
+
+static const outcome *expect_code(const char *command, int code)
+{
+    const outcome *o = gen(command);
+    if (o->code != code)
+        fail_msg("gen %s: exit code %d, expected %d; it said: %s%s", command, o->code, code, o->out, o->err);
+    return o;
+}
+
+static void expect_says(const char *command, int code, const char *words)
+{
+    const outcome *o = expect_code(command, code);
+    if (!strstr(o->err, words)) fail_msg("gen %s said \"%s\", expected \"%s\" in it", command, o->err, words);
+    size_t n = strlen(o->err);
+    if (!n || o->err[n - 1] != '\n' || strchr(o->err, '\n') != o->err + n - 1)
+        fail_msg("gen %s: not one line: %s", command, o->err);
+}
+
+static int exists(const char *name)
+{
+    return access(in_work(name), F_OK) == 0;
+}
+
+static double now_s(void)
+{
+    struct timespec t;
+    clock_gettime(CLOCK_MONOTONIC, &t);
+    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
+}
+
+static void sleep_s(double s)
+{
+    struct timespec t = { (time_t)s, (long)((s - (double)(time_t)s) * 1e9) };
+    nanosleep(&t, NULL);
+}
+
+#define SMALL                                                                                                          \
+    "--data bars.idx3-ubyte --net mlp --hidden 16 --latent 2 --batch 8 --validation 16 --sample-every 1000000 "        \
+    "--quiet "
+
+/* A run that all tests may read. */
+static void need_run(void)
+{
+    need_binary();
+    if (!exists("shared/config.json"))
+        expect_code("train vae " SMALL "--steps 40 --checkpoint-every 10 --out shared", GOOD);
+}
+
+/* ---- usage -------------------------------------------------------------------------------------------------------------- */
+
+TEST(cli_version_is_known_at_once)
+{
+    need_binary();
+    double best = 1e9;
+    for (int i = 0; i < 5; i++) {
+        double begin = now_s();
+        expect_code("--version", GOOD);
+        double s = now_s() - begin;
+        if (s < best) best = s;
+    }
+    assert_string_equal(last.out, "gen " GEN_VERSION "\n");
+    printf("  gen --version: %.1f ms\n", 1e3 * best);
+    assert_true(best < 1);
+}
+
+TEST(cli_wrong_usage_exits_with_2_and_suggests)
+{
+    need_run();
+    expect_says("trian vae", USAGE, "did you mean train?");
+    expect_says("zzzzzz", USAGE, "no verb zzzzzz");
+    expect_says("train vax", USAGE, "did you mean vae?");
+    expect_says("train vae --latnet 3", USAGE, "did you mean --latent?");
+    expect_says("train vae --preset gdl-vae-digit", USAGE, "gdl-vae-digits");
+    expect_says("sample shared --gird 2x2", USAGE, "did you mean --grid?");
+    expect_says("sample shared -x", USAGE, "-x");
+    expect_says("sample", USAGE, "usage: gen sample RUN");
+    expect_says("train vae --batch", USAGE, "--batch needs a value");
+    expect_says("sample shared --grid 8y8", USAGE, "columns x rows");
+    expect_says("train --resume shared --latent 3", USAGE, "--latent cannot change");
+    expect_code("", USAGE);
+}
+
+TEST(cli_option_out_of_range_names_the_range)
+{
+    need_binary();
+    expect_says("train vae --data bars.idx3-ubyte --batch 0", USAGE, "from 1 to 65536");
+    expect_says("train vae --data bars.idx3-ubyte --latent 5000", USAGE, "from 1 to 4096");
+    expect_says("train vae --data bars.idx3-ubyte --latent 3.5", USAGE, "whole number");
+    expect_says("train vae --data bars.idx3-ubyte --lr fast", USAGE, "--lr");
+    expect_says("train vae --data bars.idx3-ubyte --net conv2", USAGE, "mlp");
+    expect_says("train vae --data bars.idx3-ubyte --net mlp --hidden 0 --out none", USAGE, "--hidden");
+    assert_false(exists("none"));
+}
+
+TEST(cli_help_is_there_for_every_verb_and_model)
+{
+    need_binary();
+    char verbs[TEXT_BYTES], command[200];
+    const outcome *o = expect_code("help", GOOD);
+    assert_true(strlen(o->out) > 200 && !*o->err);
+    memcpy(verbs, o->out, sizeof verbs);
+    int n = 0;
+    for (char *at = verbs; (at = strstr(at, "\n  gen ")); at++) {
+        char verb[40];
+        if (sscanf(at, "\n  gen %39[a-z]", verb) != 1) continue;
+        snprintf(command, sizeof command, "help %s", verb);
+        if (strlen(expect_code(command, GOOD)->out) < 20) fail_msg("gen %s says nothing", command);
+        snprintf(command, sizeof command, "%s --help", verb);
+        expect_code(command, GOOD);
+        n++;
+    }
+    assert_true(n >= 15);
+    for (int i = 0; gen_models[i]; i++) {
+        snprintf(command, sizeof command, "help %s", gen_models[i]->name);
+        o = expect_code(command, GOOD);
+        for (const gen_option *row = gen_models[i]->options; row->name; row++)
+            if (!strstr(o->out, row->name)) fail_msg("gen %s does not name --%s", command, row->name);
+    }
+    expect_says("help vax", USAGE, "did you mean vae?");
+}
+
+/* ---- failures -------------------------------------------------------------------------------------------------------------- */
+
+TEST(cli_failed_work_exits_with_1_and_one_sentence)
+{
+    gen_error err = { 0 };
+    need_run();
+    gen_arena *arena = gen_arena_new();
+    gen_bytes data;
+    TEST_OK(gen_file_read(in_work("bars.idx3-ubyte"), GEN_FILE_ANY_SIZE, arena, &data, &err));
+    TEST_OK(gen_file_write(in_work("cut.idx3-ubyte"), data.data, 3000, &err));
+    TEST_OK(gen_file_write(in_work("cut3.idx3-ubyte"), data.data, 3, &err));
+    gen_arena_free(arena);
+    expect_says("train vae --data cut.idx3-ubyte --out none", FAILED,
+                "cut.idx3-ubyte: IDX: the header promises 5120 bytes");
+    expect_says("train vae --data cut3.idx3-ubyte --out none", FAILED, "cut3.idx3-ubyte");
+    expect_says("train vae --data /nowhere/x --out none", FAILED, "/nowhere/x");
+    expect_says("train vae --data mnits --out none --download 0", FAILED, "mnits");
+    expect_says("sample .", FAILED, "not a run folder");
+    expect_says("sample nowhere", FAILED, "nowhere: no such run folder");
+    expect_says("train --resume nowhere", FAILED, "nowhere: no such run folder");
+    expect_says("sample shared --checkpoint 7", FAILED, "no checkpoint 7");
+    expect_says("sample shared -o /nowhere/a.png", FAILED, "/nowhere/a.png");
+    expect_says("sample shared -o .", FAILED, "directory");
+    expect_says("sample shared --weights bars.idx3-ubyte", FAILED, "bars.idx3-ubyte");
+    expect_says("train vae " SMALL "--out shared", FAILED, "--resume shared");
+    expect_says("train vae " SMALL "--out none --batch 1000", USAGE, "smaller --batch");
+    assert_false(exists("none/checkpoints/latest"));
+}
+
+/* A user who may not write: an error with the path, while reading goes on working. */
+TEST(cli_read_only_folder_is_named)
+{
+    need_run();
+    const uid_t nobody = geteuid() ? 0 : 65534;
+    char parent[1100];
+    snprintf(parent, sizeof parent, "%s", work);
+    *strrchr(parent, '/') = 0;
+    chmod(parent, 0711); /* mkdtemp's 0700 would hide the data too */
+    chmod(work, 0555);
+    struct {
+        const char *command, *says;
+        int code;
+    } rows[] = {
+        { "train vae " SMALL "--steps 5 --out shut", "shut", FAILED },
+        { "train --resume shared --steps 50", "shared", FAILED },
+        { "sample shared -o shut.png", "shut.png", FAILED },
+        { "eval shared --json", "", GOOD },
+    };
+    if (nobody) chmod(in_work("shared"), 0755);
+    for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
+        const outcome *o = wait_for(start(rows[i].command, nobody));
+        if (nobody == 0 && i == 1) continue; /* the folder is ours */
+        bool named = strstr(o->err, rows[i].says) != NULL;
+        if (o->code != rows[i].code || !named) {
+            chmod(work, 0755);
+            fail_msg("gen %s: exit code %d, expected %d; it said: %s", rows[i].command, o->code, rows[i].code, o->err);
+        }
+    }
+    chmod(work, 0755);
+}
+
+/* A file size limit is a full disk: an error with a sentence, no signal. */
+TEST(cli_file_size_limit_is_an_error)
+{
+    need_run();
+    char command[3000];
+    snprintf(command, sizeof command,
+             "cd '%s' && ulimit -f 2 && '%s' train vae " SMALL "--steps 40 --out limited > /dev/null 2> stderr", work,
+             binary());
+    int status = system(command);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), FAILED);
+    read_text(in_work("stderr"), last.err);
+    assert_non_null(strstr(last.err, "limited"));
+}
+
+/* ---- results ---------------------------------------------------------------------------------------------------------------- */
+
+static gen_json *expect_json(const char *command)
+{
+    gen_error err = { 0 };
+    gen_json *json = NULL;
+    const outcome *o = expect_code(command, GOOD);
+    size_t n = strlen(o->out);
+    if (!n || o->out[n - 1] != '\n' || strchr(o->out, '\n') != o->out + n - 1)
+        fail_msg("gen %s: standard output is not one line: %s", command, o->out);
+    TEST_OK(gen_json_parse(o->out, n, &json, &err));
+    assert_true(gen_json_is_object(json));
+    return json;
+}
+
+TEST(cli_json_is_one_object_and_nothing_else)
+{
+    gen_error err = { 0 };
+    need_run();
+    gen_json *json =
+        expect_json("train vae --data bars.idx3-ubyte --net mlp --hidden 16 --batch 8 --steps 20 --out json --json");
+    int64_t steps;
+    TEST_OK(gen_json_int(json, "steps", &steps, &err));
+    assert_int_equal(steps, 20);
+    gen_json_free(json);
+    json = expect_json("eval shared --json");
+    double loss, elbo;
+    TEST_OK(gen_json_double(json, "loss", &loss, &err));
+    TEST_OK(gen_json_double(json, "elbo", &elbo, &err));
+    assert_true(loss > 0 && elbo < 0);
+    gen_json_free(json);
+    gen_json_free(expect_json("sample shared --grid 2x2 -o json.png --json"));
+    gen_json_free(expect_json("reconstruct shared -o json.png --json"));
+    gen_json_free(expect_json("interpolate shared -o json.png --json"));
+    gen_json_free(expect_json("version --json"));
+}
+
+TEST(cli_verbs_write_what_they_are_asked_for)
+{
+    need_run();
+    static const char *const commands[] = {
+        "sample shared --grid 4x2 -o out1.png",
+        "reconstruct shared -o out2.png",
+        "interpolate shared --frames 5 -o out3.png",
+        "encode shared -o out4.csv",
+        "encode shared -o out5.npy",
+        "plot shared --kind scatter -o out6.svg",
+        "interpolate shared --mode linear -o out7.png",
+        "sample shared --n 3 --seed 5 -o out8.png",
+    };
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        struct stat info;
+        expect_code(commands[i], GOOD);
+        const char *name = strstr(commands[i], "-o ") + 3;
+        if (stat(in_work(name), &info) || info.st_size < 50) fail_msg("gen %s wrote nothing", commands[i]);
+    }
+    static const char *const words[] = { "info vae",   "info shared", "info shared --explain-memory",
+                                         "list",       "data list",   "devices",
+                                         "completion", "eval shared" };
+    for (size_t i = 0; i < sizeof words / sizeof *words; i++)
+        if (strlen(expect_code(words[i], GOOD)->out) < 20) fail_msg("gen %s says nothing", words[i]);
+}
+
+/* Sample i depends on the seed and i alone. */
+TEST(cli_samples_are_the_same_again)
+{
+    gen_error err = { 0 };
+    need_run();
+    gen_arena *arena = gen_arena_new();
+    gen_bytes a, b, c;
+    expect_code("sample shared --grid 2x2 --threads 1 -o same1.png", GOOD);
+    expect_code("sample shared --grid 2x2 --threads 3 -o same2.png", GOOD);
+    expect_code("sample shared --grid 2x2 --seed 9 -o same3.png", GOOD);
+    TEST_OK(gen_file_read(in_work("same1.png"), GEN_FILE_ANY_SIZE, arena, &a, &err));
+    TEST_OK(gen_file_read(in_work("same2.png"), GEN_FILE_ANY_SIZE, arena, &b, &err));
+    TEST_OK(gen_file_read(in_work("same3.png"), GEN_FILE_ANY_SIZE, arena, &c, &err));
+    assert_true(a.size == b.size && !memcmp(a.data, b.data, a.size));
+    assert_true(a.size != c.size || memcmp(a.data, c.data, a.size));
+    gen_arena_free(arena);
+}
+
+/* ---- signals ------------------------------------------------------------------------------------------------------------------ */
+
+static void expect_same_file(const char *a, const char *b)
+{
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    gen_bytes x, y;
+    TEST_OK(gen_file_read(in_work(a), GEN_FILE_ANY_SIZE, arena, &x, &err));
+    TEST_OK(gen_file_read(in_work(b), GEN_FILE_ANY_SIZE, arena, &y, &err));
+    if (x.size != y.size || memcmp(x.data, y.data, x.size)) fail_msg("%s differs from %s", a, b);
+    gen_arena_free(arena);
+}
+
+/* Waits until the file is there. */
+static void wait_until_exists(const char *name, double limit_s)
+{
+    for (double begin = now_s(); now_s() - begin < limit_s; sleep_s(0.005))
+        if (exists(name)) return;
+    fail_msg("%s did not appear in %g s", name, limit_s);
+}
+
+static void check_stop(int number, const char *folder)
+{
+    char command[400], name[200];
+    snprintf(command, sizeof command, "train vae " SMALL "--steps 100000000 --checkpoint-every 50 --out %s", folder);
+    pid_t pid = start(command, 0);
+    snprintf(name, sizeof name, "%s/checkpoints/latest", folder);
+    wait_until_exists(name, 20);
+    kill(pid, number);
+    const outcome *o = wait_for(pid);
+    assert_int_equal(o->code, FAILED);
+    long long step = -1;
+    const char *said = strstr(o->err, "stopped after step ");
+    if (!said || sscanf(said, "stopped after step %lld of 100000000", &step) != 1) fail_msg("it said: %s", o->err);
+    snprintf(command, sizeof command, "gen train --resume %s", folder);
+    assert_non_null(strstr(o->err, command));
+    snprintf(name, sizeof name, "%s/checkpoints/step-%08lld.safetensors", folder, step);
+    assert_true(exists(name)); /* the very step that was reached */
+    snprintf(command, sizeof command, "train --resume %s --steps %lld", folder, step + 3);
+    expect_code(command, GOOD);
+    snprintf(name, sizeof name, "%s/checkpoints/step-%08lld.safetensors", folder, step + 3);
+    assert_true(exists(name));
+}
+
+TEST(cli_ctrl_c_finishes_the_step_saves_and_says_how_to_go_on)
+{
+    need_binary();
+    check_stop(SIGINT, "int");
+    check_stop(SIGTERM, "term");
+}
+
+TEST(cli_second_training_in_a_run_is_refused)
+{
+    need_binary();
+    pid_t pid = start("train vae " SMALL "--steps 100000000 --checkpoint-every 50 --out locked", 0);
+    wait_until_exists("locked/checkpoints/latest", 20);
+    const outcome *o = gen("train --resume locked");
+    int code = o->code;
+    bool named = strstr(o->err, "locked") != NULL;
+    kill(pid, SIGKILL);
+    assert_int_equal(wait_for(pid)->code, 128 + SIGKILL);
+    assert_int_equal(code, FAILED);
+    assert_true(named);
+    expect_code("sample locked -o locked.png", GOOD);
+}
+
+#define LONG SMALL "--steps 4000 --checkpoint-every 97 --keep 2 --batch-norm 0 --ema 0.9 "
+
+/* Ten kills at moments that nobody chose: what is left is always a run that goes on, and it ends in the bytes of one that was never killed. */
+TEST(cli_kill_9_ten_times_ends_in_the_same_bytes)
+{
+    need_binary();
+    double begin = now_s();
+    expect_code("train vae " LONG "--out whole", GOOD);
+    double whole_s = now_s() - begin;
+    int killed = 0;
+    srand((unsigned)getpid());
+    for (int i = 0; i < 10; i++) {
+        bool fresh = !exists("killed/config.json");
+        pid_t pid = start(fresh ? "train vae " LONG "--out killed" : "train --resume killed --quiet", 0);
+        sleep_s(0.01 + whole_s / 8 * rand() / RAND_MAX);
+        kill(pid, SIGKILL);
+        int code = wait_for(pid)->code;
+        if (code != 128 + SIGKILL && code != GOOD) fail_msg("round %d: exit code %d, it said: %s", i, code, last.err);
+        killed += code != GOOD;
+    }
+    assert_true(killed > 0);
+    expect_code("train --resume killed --quiet", GOOD);
+    printf("  killed %d times; a whole training takes %.1f s\n", killed, whole_s);
+    expect_same_file("whole/checkpoints/step-00004000.safetensors", "killed/checkpoints/step-00004000.safetensors");
+    expect_same_file("whole/checkpoints/step-00004000.state.safetensors",
+                     "killed/checkpoints/step-00004000.state.safetensors");
+    expect_same_file("whole/checkpoints/best", "killed/checkpoints/best");
+    expect_code("sample killed -o killed.png", GOOD);
+}
