@@ -81,7 +81,7 @@ gen_node *nn_dense(gen_graph *g, gen_node *x, const char *layer, int64_t out, nn
 {
     gen_graph_scope(g, layer);
     char name[NAME_BYTES];
-    int64_t in = x->shape.dim[x->shape.rank - 1];
+    int64_t in = x->shape.rank ? x->shape.dim[x->shape.rank - 1] : 1; /* rank 0: x is what a failed builder returned */
     gen_param_spec weight = weight_spec(spec.init, spec.sigma, in, out);
     weight.layout = GEN_LAYOUT_DENSE;
     const gen_shape *image = x->op == GEN_OP_RESHAPE ? &x->in[0]->shape : &x->shape;
