@@ -28,7 +28,7 @@ typedef struct updater {
 static gen_node *state_like(updater *u, const char *what, const gen_node *param, gen_init init, double a)
 {
     char name[NAME_BYTES];
-    gen_param_spec spec;
+    gen_param_spec spec = { 0 };
     snprintf(name, sizeof name, "optim.%s.%s", what, param->name);
     for (int32_t i = 0; i < gen_graph_params(u->g); i++)
         if (gen_graph_param(u->g, i, &spec) == param) break;
@@ -78,7 +78,7 @@ static gen_node *sgd_direction(updater *u, gen_node *param, gen_node *grad)
 static void average(updater *u, gen_node *param, gen_node *updated)
 {
     char name[NAME_BYTES];
-    gen_param_spec spec;
+    gen_param_spec spec = { 0 };
     snprintf(name, sizeof name, "ema.%s", param->name);
     for (int32_t i = 0; i < gen_graph_params(u->g); i++)
         if (gen_graph_param(u->g, i, &spec) == param) break;
@@ -192,7 +192,7 @@ static int32_t find_learned(gen_graph *g, const char *prefix, gen_node **params)
 {
     int32_t n = 0;
     for (int32_t i = 0; i < gen_graph_params(g); i++) {
-        gen_param_spec spec;
+        gen_param_spec spec = { 0 };
         gen_node *param = gen_graph_param(g, i, &spec);
         if (!spec.state && !strncmp(param->name, prefix, strlen(prefix)) && n < MAX_PARAMS) params[n++] = param;
     }

@@ -140,6 +140,7 @@ static gen_status try_mirror(download *d, const char *url, gen_error *err)
     gen_error first = { 0 };
     int resumed = 0;
     gen_status status = try_once(d, url, &resumed, &first);
+    d->err = NULL; /* was &first */
     if (status == GEN_BAD_FILE && resumed) return try_once(d, url, &resumed, err);
     return status == GEN_OK ? GEN_OK : gen_fail(err, status, "%s", first.text);
 }

@@ -314,8 +314,8 @@ gen_status gen_json_log(gen_file_log *log, gen_json_out *out, gen_error *err)
 /* Whether a line is whole and belongs to a step up to this one. */
 static int keeps_line(const char *line, size_t n, int64_t step)
 {
-    gen_json *json;
-    int64_t own;
+    gen_json *json = NULL;
+    int64_t own = 0;
     if (gen_json_parse(line, n, &json, NULL) != GEN_OK) return 0;
     int keep = !gen_json_to_int(gen_json_get(json, "step"), &own) || own <= step;
     gen_json_free(json);

@@ -246,7 +246,7 @@ static gen_status replay_to(trainer *t, int64_t step, gen_error *err)
             GEN_TRY(gen_params_reset(t->run->params, i, (uint64_t)t->run->settings.train.seed, err));
     }
     for (int64_t s = t->run->progress.step; s < step; s++) {
-        double scalars[MAX_SCALARS];
+        double scalars[MAX_SCALARS] = { 0 };
         bool finite;
         GEN_TRY(gen_batches_make(t->batches, s, &batch, err));
         GEN_TRY(run_step(t, s, &batch, scalars, &finite, err));
@@ -300,7 +300,7 @@ static gen_status after_step(trainer *t, bool stopping, gen_error *err)
 
 static gen_status one_step(trainer *t, gen_error *err)
 {
-    double scalars[MAX_SCALARS];
+    double scalars[MAX_SCALARS] = { 0 };
     bool finite;
     gen_batch batch;
     int64_t step = t->run->progress.step;

@@ -177,7 +177,7 @@ static void check_op(const op_case *c)
     walk *w = gen_alloc(1, sizeof *w);
     w->g = gen_graph_new();
     gen_node *x[CASE_MAX_IN];
-    bool smooth[CASE_MAX_IN];
+    bool smooth[CASE_MAX_IN] = { false };
     for (int32_t i = 0; i < c->n_in; i++) {
         char name[16];
         op_domain domain = op_domain_of(c, i);

@@ -606,7 +606,7 @@ TEST(run_journal_is_cut_where_it_goes_on)
         (char *)log.data);
     TEST_OK(gen_file_write(gen_path_join(arena, folder, "log.jsonl"), longer, strlen(longer), &err));
     resume(folder);
-    double steps[16];
+    double steps[16] = { 0 };
     assert_int_equal(logged_steps(arena, folder, steps, 16), 8);
     for (int i = 0; i < 8; i++) assert_true(steps[i] == 5 * (i + 1));
     assert_null(strstr((char *)read_file(arena, folder, "log.jsonl").data, "99}"));

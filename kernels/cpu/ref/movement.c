@@ -59,7 +59,7 @@ static void strided_copy(const gen_call *c, const cpu_job *job, int64_t first, c
 static void transpose_run(const gen_call *c, const cpu_job *job)
 {
     const gen_shape *x = &c->in[0].shape;
-    int64_t from[GEN_MAX_RANK], stride[GEN_MAX_RANK];
+    int64_t from[GEN_MAX_RANK] = { 0 }, stride[GEN_MAX_RANK] = { 0 };
     strides_of(x, from);
     for (int32_t axis = 0; axis < x->rank; axis++) stride[axis] = from[c->attr->perm[axis]];
     strided_copy(c, job, 0, stride);
@@ -68,7 +68,7 @@ static void transpose_run(const gen_call *c, const cpu_job *job)
 static void broadcast_run(const gen_call *c, const cpu_job *job)
 {
     const gen_shape *x = &c->in[0].shape, *y = &c->out[0].shape;
-    int64_t from[GEN_MAX_RANK], stride[GEN_MAX_RANK] = { 0 };
+    int64_t from[GEN_MAX_RANK] = { 0 }, stride[GEN_MAX_RANK] = { 0 };
     strides_of(x, from);
     for (int32_t axis = 0; axis < x->rank; axis++)
         if (x->dim[axis] != 1) stride[axis + y->rank - x->rank] = from[axis];
@@ -77,7 +77,7 @@ static void broadcast_run(const gen_call *c, const cpu_job *job)
 
 static void slice_run(const gen_call *c, const cpu_job *job)
 {
-    int64_t from[GEN_MAX_RANK], stride[GEN_MAX_RANK], first = 0;
+    int64_t from[GEN_MAX_RANK] = { 0 }, stride[GEN_MAX_RANK] = { 0 }, first = 0;
     strides_of(&c->in[0].shape, from);
     for (int32_t axis = 0; axis < c->in[0].shape.rank; axis++) {
         first += c->attr->start[axis] * from[axis];
@@ -101,7 +101,7 @@ static int64_t slice_source(const gen_attr *attr, const gen_shape *x, const int6
 static void slice_t_run(const gen_call *c, const cpu_job *job)
 {
     const gen_shape *y = &c->out[0].shape;
-    int64_t begin, end, at[GEN_MAX_RANK];
+    int64_t begin, end, at[GEN_MAX_RANK] = { 0 };
     cpu_part_range(job, gen_shape_count(y), 1, &begin, &end);
     for (int64_t i = begin; i < end; i++) {
         coordinates(y, i, at);

@@ -50,7 +50,7 @@ static void strides_of(const gen_shape *shape, int64_t *stride)
 static walk walk_of(const gen_call *c, int64_t *first)
 {
     const gen_shape *x = &c->in[0].shape, *y = &c->out[0].shape;
-    int64_t from[GEN_MAX_RANK], to[GEN_MAX_RANK];
+    int64_t from[GEN_MAX_RANK] = { 0 }, to[GEN_MAX_RANK] = { 0 };
     walk w = { 0 };
     *first = 0;
     strides_of(x, from);

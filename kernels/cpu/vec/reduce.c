@@ -164,7 +164,7 @@ VEC_INLINE void fold_chunks(const fold f, const gen_call *c, const cpu_job *job,
         int64_t a = i / p->chunks, chunk = i % p->chunks, r0 = p->r * chunk / p->chunks,
                 r1 = p->r * (chunk + 1) / p->chunks;
         const float *x = (const float *)c->in[0].data + (a * p->r + r0) * p->b,
-                    *shift = largest ? largest + a * p->b : x;
+                    *shift = f == FOLD_EXP ? largest + a * p->b : x;
         float *to = (float *)job->shared + i * p->b;
         if (p->b == 1) *to = fold_row(f, x, r1 - r0, *shift);
         else fold_columns(f, x, r1 - r0, p->b, shift, to);
