@@ -166,6 +166,7 @@ static gen_status reconstruct(pictures *p, gen_error *err)
     if (!columns) columns = (int64_t)ceil(sqrt((double)n));
     gen_range test = p->data.splits[gen_data_test_split(&p->data)];
     if (n > test.n) n = test.n;
+    if (n < 1) return gen_fail(err, GEN_NOT_FOUND, "%s has no test pictures", p->data.name);
     if (columns > n) columns = n;
     n -= n % columns; /* whole rows */
     float *x = floats(p, n * p->pixels, err), *z = floats(p, n * d, err), *y = floats(p, n * p->pixels, err),
