@@ -11,13 +11,6 @@
 #error "the build defines GEN_SOURCE_DIR"
 #endif
 
-/* What libraries keep for the life of the process; the leak sanitizer asks this function by name. */
-const char *__lsan_default_suppressions(void);
-const char *__lsan_default_suppressions(void)
-{
-    return "leak:libfontconfig\n";
-}
-
 static test_case *all_tests;
 static char folder[64];
 static pid_t own_pid;
