@@ -22,7 +22,8 @@ TEST(graph_error_names_op_layer_and_shapes)
     gen_graph_scope(g, "enc.conv2");
     gen_node *w = gen_param(g, "w", GEN_SHAPE(3, 3, 3, 64), (gen_param_spec){ 0 });
     gen_conv2d(g, x, w, gen_window_of(3, 1, 1));
-    assert_fails_with(g, (const char *[]){ "conv2d enc.conv2", "w has 3 input channels, x has 32", "[64,14,14,32]", "[3,3,3,64]", NULL });
+    assert_fails_with(g, (const char *[]){ "conv2d enc.conv2", "w has 3 input channels, x has 32", "[64,14,14,32]",
+                                           "[3,3,3,64]", NULL });
 }
 
 TEST(graph_keeps_the_first_error_and_stays_usable)
@@ -47,7 +48,8 @@ TEST(graph_refuses_one_parameter_with_two_shapes)
 TEST(graph_transposed_conv_refuses_a_size_that_no_conv_maps_back)
 {
     gen_graph *g = gen_graph_new();
-    gen_node *x = gen_input(g, "x", GEN_SHAPE(1, 7, 7, 8)), *w = gen_param(g, "w", GEN_SHAPE(3, 3, 4, 8), (gen_param_spec){ 0 });
+    gen_node *x = gen_input(g, "x", GEN_SHAPE(1, 7, 7, 8)),
+             *w = gen_param(g, "w", GEN_SHAPE(3, 3, 4, 8), (gen_param_spec){ 0 });
     gen_conv2d_t(g, x, w, gen_window_of(3, 2, 1), 17, 17);
     assert_fails_with(g, (const char *[]){ "conv2d_t", "7x7 pixels cannot become 17x17", NULL });
 }
@@ -55,8 +57,13 @@ TEST(graph_transposed_conv_refuses_a_size_that_no_conv_maps_back)
 TEST(graph_same_padding_is_tensorflows)
 {
     /* total = max((ceil(n/s) - 1) s + k - n, 0), the odd zero below and right */
-    static const struct { int32_t k, s; int64_t n; int32_t before, after; } rows[] = {
-        { 3, 2, 28, 0, 1 }, { 3, 2, 7, 1, 1 }, { 5, 2, 28, 1, 2 }, { 5, 2, 7, 2, 2 }, { 4, 2, 32, 1, 1 }, { 4, 1, 16, 1, 2 }, { 5, 1, 9, 2, 2 }, { 3, 1, 7, 1, 1 },
+    static const struct {
+        int32_t k, s;
+        int64_t n;
+        int32_t before, after;
+    } rows[] = {
+        { 3, 2, 28, 0, 1 }, { 3, 2, 7, 1, 1 },  { 5, 2, 28, 1, 2 }, { 5, 2, 7, 2, 2 },
+        { 4, 2, 32, 1, 1 }, { 4, 1, 16, 1, 2 }, { 5, 1, 9, 2, 2 },  { 3, 1, 7, 1, 1 },
     };
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         gen_window window = gen_window_same(rows[i].k, rows[i].s, rows[i].n, rows[i].n);
@@ -79,7 +86,10 @@ TEST(graph_broadcast_is_left_out_where_an_elementwise_op_does_it)
 
 TEST(params_layouts_to_torch_and_back_are_inverse)
 {
-    static const struct { gen_shape shape; gen_param_spec spec; } rows[] = {
+    static const struct {
+        gen_shape shape;
+        gen_param_spec spec;
+    } rows[] = {
         { { 4, { 3, 2, 5, 7 } }, { .layout = GEN_LAYOUT_CONV } },
         { { 2, { 12, 5 } }, { .layout = GEN_LAYOUT_DENSE, .flatten_in = { 3, 2, 2 } } },
         { { 2, { 5, 12 } }, { .layout = GEN_LAYOUT_DENSE, .flatten_out = { 3, 2, 2 } } },

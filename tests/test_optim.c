@@ -19,7 +19,8 @@ static gen_optim_report make(gen_graph *g, const gen_optim_options *o)
     for (int i = 0; i < D; i++) c[i] = (float)curvature[i];
     gen_node *w = gen_param(g, "w", GEN_SHAPE(D), (gen_param_spec){ .init = GEN_INIT_CONST, .a = 1 });
     gen_node *x = gen_input(g, "x", GEN_SHAPE(D));
-    gen_node *loss = gen_scale(g, gen_sum_all(g, gen_mul(g, gen_const(g, GEN_SHAPE(D), c), gen_square(g, gen_sub(g, w, x)))), 0.5);
+    gen_node *loss =
+        gen_scale(g, gen_sum_all(g, gen_mul(g, gen_const(g, GEN_SHAPE(D), c), gen_square(g, gen_sub(g, w, x)))), 0.5);
     gen_optim_report report = gen_optim_minimise(g, loss, "", o);
     gen_output(g, "lr", report.lr);
     if (report.grad_norm) gen_output(g, "norm", report.grad_norm);
@@ -64,7 +65,8 @@ static double gradient(int step, int i, double w)
 
 static void assert_near(double got, double expected, const char *what, int step)
 {
-    if (fabs(got - expected) > 1e-6 * (1 + fabs(expected))) fail_msg("%s, step %d: got %.9g, expected %.9g", what, step, got, expected);
+    if (fabs(got - expected) > 1e-6 * (1 + fabs(expected)))
+        fail_msg("%s, step %d: got %.9g, expected %.9g", what, step, got, expected);
 }
 
 TEST(optim_adam_is_algorithm_1)
@@ -154,9 +156,15 @@ TEST(optim_schedules_follow_their_closed_forms)
     history h;
     run(&(gen_optim_options){ .rule = GEN_SGD, .lr = 2, .schedule = GEN_LR_COSINE, .decay_steps = 10 }, &h);
     for (int s = 0; s < STEPS; s++) assert_near(h.lr[s], s < 10 ? 1 + cos(3.14159265358979 * s / 10) : 0, "cosine", s);
-    run(&(gen_optim_options){ .rule = GEN_SGD, .lr = 2, .schedule = GEN_LR_LINEAR, .decay_start = 4, .decay_steps = 10 }, &h);
+    run(
+        &(gen_optim_options){
+            .rule = GEN_SGD, .lr = 2, .schedule = GEN_LR_LINEAR, .decay_start = 4, .decay_steps = 10 },
+        &h);
     for (int s = 0; s < STEPS; s++) assert_near(h.lr[s], 2 * fmin(1, fmax(0, 1 - (s - 4) / 6.0)), "linear", s);
-    run(&(gen_optim_options){ .rule = GEN_SGD, .lr = 2, .schedule = GEN_LR_STEP, .decay_steps = 5, .decay_factor = 0.1 }, &h);
+    run(
+        &(gen_optim_options){
+            .rule = GEN_SGD, .lr = 2, .schedule = GEN_LR_STEP, .decay_steps = 5, .decay_factor = 0.1 },
+        &h);
     for (int s = 0; s < STEPS; s++) assert_near(h.lr[s], 2 * pow(0.1, s / 5), "step", s);
     run(&(gen_optim_options){ .rule = GEN_SGD, .lr = 2, .warmup_steps = 4 }, &h);
     for (int s = 0; s < STEPS; s++) assert_near(h.lr[s], 2 * fmin(1, (s + 1) / 4.0), "warm-up", s);

@@ -50,7 +50,8 @@ static void assert_no_overlap(const gen_plan *plan)
             const gen_value *x = &plan->values[a], *y = &plan->values[b];
             if (x->place != GEN_PLACE_SLAB || y->place != GEN_PLACE_SLAB || x->buffer == y->buffer) continue;
             bool together = x->first <= y->last && y->first <= x->last;
-            int64_t nx = gen_shape_count(&gen_graph_node(plan->graph, a)->shape), ny = gen_shape_count(&gen_graph_node(plan->graph, b)->shape);
+            int64_t nx = gen_shape_count(&gen_graph_node(plan->graph, a)->shape),
+                    ny = gen_shape_count(&gen_graph_node(plan->graph, b)->shape);
             bool apart = x->offset + nx <= y->offset || y->offset + ny <= x->offset;
             if (together && !apart) fail_msg("nodes %d and %d are alive at the same step and overlap", a, b);
         }
@@ -63,7 +64,12 @@ static gen_graph *vae_step(void)
     assert_true(model->options_bytes <= sizeof options);
     gen_options_default(model->options, options);
     gen_graph *g = gen_graph_new();
-    gen_model_context m = { .options = options, .batch = 4, .height = 12, .width = 12, .channels = 1, .optim = { .rule = GEN_ADAM, .lr = 1e-3, .clip_norm = 1, .ema = 0.99 } };
+    gen_model_context m = { .options = options,
+                            .batch = 4,
+                            .height = 12,
+                            .width = 12,
+                            .channels = 1,
+                            .optim = { .rule = GEN_ADAM, .lr = 1e-3, .clip_norm = 1, .ema = 0.99 } };
     model->train(g, &m);
     return g;
 }
@@ -118,7 +124,8 @@ TEST(plan_makes_one_pass_of_adam_and_writes_it_in_place)
     int wide = 0;
     for (int32_t s = 0; s < plan->n_steps; s++) {
         assert_int_not_equal(plan->steps[s].op, GEN_OP_ASSIGN); /* no copies: all in place */
-        wide += plan->steps[s].op == GEN_OP_CHAIN && gen_shape_count(&plan->steps[s].chain->shape) == 1000 && plan->steps[s].n_out == 3;
+        wide += plan->steps[s].op == GEN_OP_CHAIN && gen_shape_count(&plan->steps[s].chain->shape) == 1000 &&
+                plan->steps[s].n_out == 3;
     }
     assert_int_equal(wide, 1); /* w, m and v in one chain */
     gen_plan_free(plan);
@@ -160,7 +167,8 @@ static gen_graph *random_graph(uint32_t seed)
         pool[n++] = y;
     }
 #undef PICK
-    gen_node *loss = gen_mean(g, gen_square(g, gen_tanh(g, gen_add(g, pool[n - 1], gen_add(g, pool[n - 2], pool[n - 3])))));
+    gen_node *loss =
+        gen_mean(g, gen_square(g, gen_tanh(g, gen_add(g, pool[n - 1], gen_add(g, pool[n - 2], pool[n - 3])))));
     gen_optim_minimise(g, loss, "", &(gen_optim_options){ .rule = GEN_SGD, .lr = 0.1, .momentum = 0.9 });
     gen_output(g, "loss", loss);
     gen_output(g, "last", pool[n - 1]);
@@ -193,7 +201,8 @@ static void run_graph(uint32_t seed, bool no_fusion, outcome *o)
     TEST_OK(gen_session_new(plan, device, params, &session, &err));
     fill(x, N * C, 9);
     TEST_OK(gen_session_feed(session, "x", x, N * C, &err));
-    for (uint64_t step = 0; step < 3; step++) TEST_OK(gen_session_run(session, (gen_run_state){ .seed = 1, .step = step }, &err));
+    for (uint64_t step = 0; step < 3; step++)
+        TEST_OK(gen_session_run(session, (gen_run_state){ .seed = 1, .step = step }, &err));
     TEST_OK(gen_session_fetch(session, 0, &o->loss, 1, &err));
     TEST_OK(gen_session_fetch(session, 1, o->last, N * C, &err));
     TEST_OK(gen_session_fetch(session, 2, o->middle, N * C, &err));
@@ -216,7 +225,8 @@ TEST(plan_with_fusion_equals_the_graph_without_for_random_graphs)
         run_graph(seed, true, &plain);
         const float *a = &fused.loss, *b = &plain.loss;
         for (size_t i = 0; i < sizeof fused / sizeof(float); i++)
-            if (fabsf(a[i] - b[i]) > 1e-5f * (1 + fabsf(b[i]))) fail_msg("graph %u, number %zu: %g fused, %g unfused", seed, i, (double)a[i], (double)b[i]);
+            if (fabsf(a[i] - b[i]) > 1e-5f * (1 + fabsf(b[i])))
+                fail_msg("graph %u, number %zu: %g fused, %g unfused", seed, i, (double)a[i], (double)b[i]);
     }
 }
 
@@ -231,7 +241,7 @@ TEST(plan_assignments_see_the_values_from_before_the_step)
     gen_program *p;
     gen_node *a = gen_param(g, "a", GEN_SHAPE(4), (gen_param_spec){ .init = GEN_INIT_CONST, .a = 1 });
     gen_node *b = gen_param(g, "b", GEN_SHAPE(4), (gen_param_spec){ .init = GEN_INIT_CONST, .a = 10 });
-    gen_assign(g, a, gen_add(g, a, b));               /* 11 */
+    gen_assign(g, a, gen_add(g, a, b));                  /* 11 */
     gen_assign(g, b, gen_sub(g, b, gen_scale(g, a, 2))); /* 8, with the old a */
     gen_output(g, "before", a);
     TEST_OK(gen_program_new(g, device, params, 0, &p, &err));

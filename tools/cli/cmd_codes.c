@@ -41,7 +41,8 @@ static gen_status load(codes *c, gen_error *err)
 static gen_status draw_codes(codes *c, const float *x, gen_error *err)
 {
     size_t n = (size_t)(c->n * c->d);
-    float *logvar = gen_arena_alloc(c->a->arena, n * sizeof *logvar), *eps = gen_arena_alloc(c->a->arena, n * sizeof *eps);
+    float *logvar = gen_arena_alloc(c->a->arena, n * sizeof *logvar),
+          *eps = gen_arena_alloc(c->a->arena, n * sizeof *eps);
     if (!logvar || !eps) return gen_fail(err, GEN_NO_MEMORY, "no memory for %" PRId64 " codes: use --limit", c->n);
     for (size_t i = 0; i < n; i++) logvar[i] = -INFINITY;
     GEN_TRY(gen_encode(c->run, x, c->n, c->z, logvar, err));
