@@ -53,12 +53,15 @@ typedef struct gen_model {
      * train: outputs are scalars, "loss" first; assignments are the update.
      * eval: outputs are [N], one number an image, named as `gen eval` prints them ("loss" first: what early stopping watches).
      * encode: "mu" [N,D] and, for probabilistic models, "logvar" [N,D].    decode: "z" -> "x" [N,H,W,C] in [0,1].
+     * translate: "x" -> "y" [N,H,W,C] in [0,1]: pictures to pictures. any_size: may height and width differ from those of training? NULL: no.
      * nll: samples importance samples an image: outputs "log_weight" [N,samples] = log p(x,z) - log q(z|x). */
     void (*train)(gen_graph *g, const gen_model_context *m);
     void (*eval)(gen_graph *g, const gen_model_context *m);
     void (*encode)(gen_graph *g, const gen_model_context *m);
     void (*decode)(gen_graph *g, const gen_model_context *m);
     void (*nll)(gen_graph *g, const gen_model_context *m, int64_t samples);
+    void (*translate)(gen_graph *g, const gen_model_context *m);
+    bool (*any_size)(const gen_model_context *m);
     int64_t (*latent)(const gen_model_context *m); /* D */
 } gen_model;
 

@@ -3,9 +3,9 @@
 
 #include <string.h>
 
-extern const gen_model gen_model_vae, gen_model_ae;
+extern const gen_model gen_model_vae, gen_model_ae, gen_model_denoise;
 
-const gen_model *const gen_models[] = { &gen_model_vae, &gen_model_ae, NULL };
+const gen_model *const gen_models[] = { &gen_model_vae, &gen_model_ae, &gen_model_denoise, NULL };
 
 const gen_model *gen_model_find(const char *name)
 {

@@ -19,7 +19,7 @@ enum { CLI_MAX_WORDS = 64, CLI_MAX_EXTRA = 128 };
 enum { CLI_GOOD = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 typedef struct cli_options {
-    const char *output, *device, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind, *mode, *op;
+    const char *output, *device, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind, *mode, *op, *levels;
     int64_t json, quiet, threads, seed, n, frames, is_samples, limit, add_label, sub_label, label, explain_memory,
         profile, markdown, steps, batch, help;
     double low, high, seconds;
@@ -44,7 +44,7 @@ typedef struct cli_verb {
 } cli_verb;
 
 extern const cli_verb cli_train, cli_sample, cli_reconstruct, cli_encode, cli_interpolate, cli_plot, cli_eval, cli_info,
-    cli_data, cli_list, cli_bench, cli_devices, cli_help, cli_completion, cli_version;
+    cli_denoise, cli_data, cli_list, cli_bench, cli_devices, cli_help, cli_completion, cli_version;
 extern const gen_option cli_option_rows[];
 extern const cli_verb *const cli_verbs[]; /* NULL ends it */
 const cli_verb *cli_verb_find(const char *name);

@@ -1,0 +1,25 @@
+/* models/translate.h: whole pictures through a model that maps pictures to pictures, whatever their size.
+ *
+ *     GEN_TRY(gen_translate(run, x, 1080, 1920, y, err));      // x, y [1080,1920,C] in [0,1]; the run's weights are loaded
+ */
+#ifndef GEN_MODELS_TRANSLATE_H
+#define GEN_MODELS_TRANSLATE_H
+
+#include "models/run.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+enum {
+    GEN_TILE_SIDE = 256
+}; /* the largest tile of models that take any size; others take tiles of the training size */
+
+/* x[h,w,C] -> y[h,w,C]. Larger than a tile: tiles that overlap by a quarter and fade into each other. Smaller than what the model takes: the picture
+ * goes on as its mirror image. Memory is that of one tile. GEN_UNSUPPORTED when the model maps no pictures. */
+gen_status gen_translate(gen_run *run, const float *x, int64_t h, int64_t w, float *y, gen_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

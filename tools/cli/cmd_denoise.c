@@ -1,0 +1,283 @@
+/* denoise: a picture of any size without its noise; or, without a picture, test pictures at several levels of noise beside what the model makes of them. */
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "io/file.h"
+#include "io/image.h"
+#include "models/data.h"
+#include "models/evaluate.h"
+#include "models/translate.h"
+#include "tools/cli/cli.h"
+
+typedef struct denoising {
+    cli_args *a;
+    gen_device *device;
+    gen_run *run;
+} denoising;
+
+static float *floats(denoising *d, int64_t n, gen_error *err)
+{
+    float *memory = gen_arena_alloc(d->a->arena, (size_t)n * sizeof *memory);
+    if (!memory) gen_fail(err, GEN_NO_MEMORY, "no memory for %" PRId64 " numbers", n);
+    return memory;
+}
+
+/* ---- one picture ------------------------------------------------------------------------------------------------------------ */
+
+static void take_plane(const float *rgba, int64_t n, int channel, float *plane)
+{
+    for (int64_t i = 0; i < n; i++) plane[i] = rgba[4 * i + channel];
+}
+
+static void put_plane(const float *plane, int64_t n, int channel, float *rgba)
+{
+    for (int64_t i = 0; i < n; i++) rgba[4 * i + channel] = plane[i];
+}
+
+/* A model of grey pictures sees the colours one after the other; grey pictures have one. */
+static gen_status denoise_planes(denoising *d, float *rgba, int64_t h, int64_t w, bool grey, gen_error *err)
+{
+    float *in = floats(d, h * w, err), *out = floats(d, h * w, err);
+    if (!in || !out) return GEN_NO_MEMORY;
+    for (int channel = 0; channel < (grey ? 1 : 3); channel++) {
+        take_plane(rgba, h * w, channel, in);
+        GEN_TRY(gen_translate(d->run, in, h, w, out, err));
+        put_plane(out, h * w, channel, rgba);
+    }
+    for (int channel = 1; channel < 3 && grey; channel++) put_plane(out, h * w, channel, rgba);
+    return GEN_OK;
+}
+
+/* Colours of rgba[h,w,4] in place; alpha stays as it was. */
+static gen_status denoise_colours(denoising *d, float *rgba, int64_t h, int64_t w, bool grey, gen_error *err)
+{
+    int64_t c = d->run->channels;
+    if (c == 1) return denoise_planes(d, rgba, h, w, grey, err);
+    float *in = floats(d, h * w * c, err), *out = floats(d, h * w * c, err);
+    if (!in || !out) return GEN_NO_MEMORY;
+    for (int64_t i = 0; i < h * w * c; i++) in[i] = rgba[i / c * 4 + i % c];
+    GEN_TRY(gen_translate(d->run, in, h, w, out, err));
+    for (int64_t i = 0; i < h * w; i++)
+        for (int64_t k = 0; k < 3; k++) rgba[4 * i + k] = out[i * c + k];
+    return GEN_OK;
+}
+
+/* rgba[h,w,4] into the samples of an image that has its own channels and bits. */
+static void put_samples(const float *rgba, gen_image *image)
+{
+    int32_t channels = image->channels, colours = channels < 3 ? 1 : 3;
+    size_t n = (size_t)image->width_px * (size_t)image->height_px;
+    for (size_t i = 0; i < n; i++)
+        for (int32_t k = 0; k < colours; k++) { /* alpha, the last of 2 or 4, is left alone */
+            const float *pixel = rgba + 4 * i;
+            float v = colours == 1 ? 0.299f * pixel[0] + 0.587f * pixel[1] + 0.114f * pixel[2] : pixel[k];
+            size_t at = i * (size_t)channels + (size_t)k;
+            v = v < 0 ? 0 : v > 1 ? 1 : v;
+            if (image->px16) image->px16[at] = (uint16_t)(v * 65535 + 0.5f);
+            else image->px8[at] = (uint8_t)(v * 255 + 0.5f);
+        }
+}
+
+static gen_status save(denoising *d, const gen_image *image, const char *path, gen_error *err)
+{
+    gen_bytes png;
+    GEN_TRY(gen_png_write(image, d->a->arena, &png, err));
+    GEN_TRY(gen_file_write(path, png.data, png.size, err));
+    if (!d->a->o.json) {
+        printf("%s: %dx%d pixels\n", path, image->width_px, image->height_px);
+        return GEN_OK;
+    }
+    gen_json_out out = { .arena = d->a->arena };
+    gen_json_open(&out, NULL, '{');
+    gen_json_put_string(&out, "file", path);
+    gen_json_put_int(&out, "width", image->width_px);
+    gen_json_put_int(&out, "height", image->height_px);
+    gen_json_close(&out, '}');
+    return cli_print_json(&out, err);
+}
+
+static gen_status denoise_file(denoising *d, const char *path, gen_error *err)
+{
+    gen_bytes file;
+    gen_image image;
+    GEN_TRY(gen_file_read(path, GEN_FILE_ANY_SIZE, d->a->arena, &file, err));
+    gen_status status = gen_image_read(file.data, file.size, d->a->arena, &image, err);
+    if (status != GEN_OK) return gen_error_in_file(err, path, status);
+    float *rgba = floats(d, (int64_t)image.height_px * image.width_px * 4, err);
+    if (!rgba) return GEN_NO_MEMORY;
+    gen_image_to_float(&image, 4, rgba);
+    GEN_TRY(denoise_colours(d, rgba, image.height_px, image.width_px, image.channels < 3, err));
+    put_samples(rgba, &image);
+    return save(d, &image, *d->a->o.output ? d->a->o.output : "denoised.png", err);
+}
+
+/* ---- several levels, side by side ----------------------------------------------------------------------------------------------- */
+
+enum { MAX_LEVELS = 16, MEASURED = 1000 };
+
+typedef struct level {
+    double level, noisy_psnr, psnr, noisy_ssim, ssim;
+} level;
+
+typedef struct sheet {
+    gen_dataset data;
+    gen_range test;
+    int64_t columns, pixels;
+    float *x, *rows; /* [columns,H,W,C]; [1 + 2 n, columns, H,W,C] */
+    level levels[MAX_LEVELS];
+    int32_t n;
+} sheet;
+
+static gen_status parse_levels(const char *text, sheet *s, gen_error *err)
+{
+    while (*text) {
+        char *end;
+        double value = strtod(text, &end);
+        if (end == text || (*end && *end != ',') || !(value >= 0) || s->n == MAX_LEVELS)
+            return gen_fail(err, GEN_BAD_OPTION, "--levels: expected up to %d numbers as 0.1,0.25,0.5, found %.40s",
+                            MAX_LEVELS, text);
+        s->levels[s->n++].level = value;
+        text = *end ? end + 1 : end;
+    }
+    return s->n ? GEN_OK : gen_fail(err, GEN_BAD_OPTION, "--levels names no level");
+}
+
+static gen_status open_data(denoising *d, sheet *s, gen_error *err)
+{
+    gen_run *run = d->run;
+    if (*d->a->o.data) run->settings.train.data = d->a->o.data;
+    GEN_TRY(gen_data_open(&run->settings, NULL, d->a->arena, &s->data, err));
+    if (s->data.height_px != run->height || s->data.width_px != run->width || s->data.channels != run->channels)
+        return gen_fail(err, GEN_BAD_SHAPE,
+                        "%s has pictures of %dx%dx%d, the run was trained on %" PRId64 "x%" PRId64 "x%" PRId64,
+                        s->data.name, s->data.height_px, s->data.width_px, s->data.channels, run->height, run->width,
+                        run->channels);
+    s->test = s->data.splits[gen_data_test_split(&s->data)];
+    s->columns = d->a->o.n ? d->a->o.n : 12;
+    if (s->columns > s->test.n) s->columns = s->test.n;
+    s->pixels = run->height * run->width * run->channels;
+    s->x = floats(d, s->columns * s->pixels, err);
+    s->rows = floats(d, (1 + 2 * s->n) * s->columns * s->pixels, err);
+    if (!s->x || !s->rows) return GEN_NO_MEMORY;
+    for (int64_t i = 0; i < s->columns; i++) {
+        int64_t index = s->test.first + i;
+        gen_dataset_batch(&s->data, &index, 1, s->x + i * s->pixels);
+    }
+    memcpy(s->rows, s->x, (size_t)(s->columns * s->pixels) * sizeof *s->x);
+    return GEN_OK;
+}
+
+static gen_status draw_rows(denoising *d, sheet *s, gen_program *p, int32_t i, gen_error *err)
+{
+    int64_t count = s->columns * s->pixels;
+    GEN_TRY(gen_program_feed(p, "x", s->x, count, err));
+    GEN_TRY(gen_program_run(p, (gen_run_state){ .seed = (uint64_t)d->run->settings.train.seed }, err));
+    GEN_TRY(gen_program_fetch(p, "noisy", s->rows + (1 + 2 * i) * count, count, err));
+    return gen_program_fetch(p, "denoised", s->rows + (2 + 2 * i) * count, count, err);
+}
+
+static gen_status measure(denoising *d, sheet *s, gen_program *p, level *l, gen_error *err)
+{
+    gen_eval_result r;
+    gen_range range = s->test;
+    int64_t most = d->a->o.limit ? d->a->o.limit : MEASURED;
+    if (range.n > most) range.n = most;
+    GEN_TRY(gen_evaluate(d->run, p, &s->data, range, &r, err));
+    l->noisy_psnr = gen_eval_mean(&r, "noisy_psnr");
+    l->psnr = gen_eval_mean(&r, "psnr");
+    l->noisy_ssim = gen_eval_mean(&r, "noisy_ssim");
+    l->ssim = gen_eval_mean(&r, "ssim");
+    return GEN_OK;
+}
+
+static gen_status one_level(denoising *d, sheet *s, int32_t i, gen_error *err)
+{
+    char text[32];
+    gen_program *draw = NULL, *means = NULL;
+    const gen_model *model = d->run->settings.model;
+    snprintf(text, sizeof text, "%.9g", s->levels[i].level);
+    GEN_TRY(gen_settings_set(&d->run->settings, "noise-level", text, err));
+    gen_status status = gen_run_program(d->run, model->eval, "be evaluated", s->columns, &draw, err);
+    if (status == GEN_OK) status = draw_rows(d, s, draw, i, err);
+    if (status == GEN_OK) status = gen_run_program(d->run, model->eval, "be evaluated", GEN_EVAL_BATCH, &means, err);
+    if (status == GEN_OK) status = measure(d, s, means, &s->levels[i], err);
+    gen_program_free(draw);
+    gen_program_free(means);
+    return status;
+}
+
+static gen_status print_sheet(denoising *d, const sheet *s, const char *path, gen_error *err)
+{
+    gen_json_out out = { .arena = d->a->arena };
+    if (!d->a->o.json) {
+        printf("%s\nlevel    noisy PSNR    PSNR   noisy SSIM    SSIM\n", path);
+        for (int32_t i = 0; i < s->n; i++)
+            printf("%-8.4g %7.2f dB %7.2f dB %8.4f %9.4f\n", s->levels[i].level, s->levels[i].noisy_psnr,
+                   s->levels[i].psnr, s->levels[i].noisy_ssim, s->levels[i].ssim);
+        return GEN_OK;
+    }
+    gen_json_open(&out, NULL, '{');
+    gen_json_put_string(&out, "file", path);
+    gen_json_open(&out, "levels", '[');
+    for (int32_t i = 0; i < s->n; i++) {
+        gen_json_open(&out, NULL, '{');
+        gen_json_put_double(&out, "level", s->levels[i].level);
+        gen_json_put_double(&out, "noisy_psnr", s->levels[i].noisy_psnr);
+        gen_json_put_double(&out, "psnr", s->levels[i].psnr);
+        gen_json_put_double(&out, "noisy_ssim", s->levels[i].noisy_ssim);
+        gen_json_put_double(&out, "ssim", s->levels[i].ssim);
+        gen_json_close(&out, '}');
+    }
+    gen_json_close(&out, ']');
+    gen_json_close(&out, '}');
+    return cli_print_json(&out, err);
+}
+
+/* Rows: the pictures; then for each level the noisy ones and below them what the model makes of those. */
+static gen_status compare(denoising *d, gen_error *err)
+{
+    sheet *s = gen_arena_alloc(d->a->arena, sizeof *s);
+    const char *path = *d->a->o.output ? d->a->o.output : "levels.png";
+    if (!s) return gen_fail(err, GEN_NO_MEMORY, "no memory for a sheet");
+    *s = (sheet){ .n = 0 };
+    GEN_TRY(parse_levels(d->a->o.levels, s, err));
+    GEN_TRY(open_data(d, s, err));
+    for (int32_t i = 0; i < s->n; i++) GEN_TRY(one_level(d, s, i, err));
+    GEN_TRY(cli_write_grid(d->run, s->rows, (1 + 2 * s->n) * s->columns, (int32_t)s->columns, path, err));
+    return print_sheet(d, s, path, err);
+}
+
+/* ---- the verb ------------------------------------------------------------------------------------------------------------------- */
+
+static gen_status work(denoising *d, gen_error *err)
+{
+    gen_program *program = NULL;
+    const gen_model *model = d->run->settings.model;
+    GEN_TRY(gen_run_program(d->run, model->translate, "make pictures of pictures", 1, &program, err));
+    gen_program_free(program); /* its parameters are known now */
+    GEN_TRY(cli_load_weights(d->a, d->run, err));
+    if (d->a->n_words == 2) return denoise_file(d, d->a->word[1], err);
+    if (strcmp(model->name, "denoise"))
+        return gen_fail(err, GEN_BAD_OPTION, "%s knows no levels of noise: name a picture", model->name);
+    return compare(d, err);
+}
+
+static int run(cli_args *a, gen_error *err)
+{
+    denoising d = { .a = a };
+    if (cli_need_words(&cli_denoise, a, 1, 2, err) != GEN_OK) return CLI_USAGE;
+    gen_status status = cli_open_run(a, a->word[0], &d.device, &d.run, err);
+    if (status == GEN_OK) status = work(&d, err);
+    if (d.run) cli_close_run(d.run, d.device);
+    return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
+}
+
+static const char *const takes[] = { "output",  "levels",  "n",      "data", "limit", "checkpoint",
+                                     "weights", "threads", "device", "json", NULL };
+const cli_verb cli_denoise = { "denoise",
+                               "RUN [PICTURE]",
+                               "a picture without its noise; without a picture: several --levels side by side",
+                               takes,
+                               0,
+                               run };
