@@ -367,7 +367,6 @@ TEST(cli_verbs_write_what_they_are_asked_for)
         "interpolate shared --frames 5 -o out3.png",
         "encode shared -o out4.csv",
         "encode shared -o out5.npy",
-        "plot shared --kind scatter -o out6.svg",
         "interpolate shared --mode linear -o out7.png",
         "sample shared --n 3 --seed 5 -o out8.png",
     };
@@ -382,6 +381,14 @@ TEST(cli_verbs_write_what_they_are_asked_for)
                                          "completion", "eval shared" };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strlen(expect_code(words[i], GOOD)->out) < 20) fail_msg("gen %s says nothing", words[i]);
+}
+
+TEST(cli_plot_draws_or_names_the_library_that_is_missing)
+{
+    need_run();
+    const outcome *o = gen("plot shared --kind scatter -o plot.svg");
+    if (o->code != GOOD) assert_non_null(strstr(o->err, "libgen_plot.so"));
+    assert_int_equal(exists("plot.svg"), o->code == GOOD);
 }
 
 /* Sample i depends on the seed and i alone. */
