@@ -101,8 +101,9 @@ static int help(cli_args *a, gen_error *err)
     const gen_model *model = gen_model_find(name);
     const gen_preset *preset;
     const cli_verb *verb = cli_verb_find(name);
+    if (verb && model) help_verb(verb), putchar('\n'); /* denoise is both */
     if (!*name) help_all();
-    else if (verb) help_verb(verb);
+    else if (verb && !model) help_verb(verb);
     else if (model || gen_model_alias(name, &model, &preset)) help_model(model);
     else return help_unknown(name, err) == GEN_OK ? CLI_GOOD : CLI_USAGE;
     return CLI_GOOD;
