@@ -30,6 +30,7 @@ function(gen_add_test_program)
     gen_target_defaults(gen-test)
     target_compile_definitions(gen-test PRIVATE GEN_SOURCE_DIR="${PROJECT_SOURCE_DIR}" GEN_BUILD_DIR="${PROJECT_BINARY_DIR}")
     target_link_libraries(gen-test PRIVATE gen_static PkgConfig::CMOCKA)
+    add_dependencies(gen-test gen) # some tests run the program
     foreach(label QUICK FULL)
         string(TOLOWER ${label} labels)
         foreach(source IN LISTS of_${label})
