@@ -7,6 +7,16 @@
 
 /* ---- means over a data set ---------------------------------------------------------------------------------------------------- */
 
+bool gen_program_wants(const gen_program *p, const char *name)
+{
+    const gen_graph *g = gen_program_graph(p);
+    for (int32_t id = 0; id < gen_graph_size(g); id++) {
+        const gen_node *node = gen_graph_node(g, id);
+        if (node->op == GEN_OP_INPUT && !strcmp(node->name, name)) return true;
+    }
+    return false;
+}
+
 static gen_status read_images(const gen_dataset *data, gen_range range, int64_t first, int64_t n, float *x,
                               gen_error *err)
 {
@@ -19,6 +29,20 @@ static gen_status read_images(const gen_dataset *data, gen_range range, int64_t 
     }
     gen_dataset_batch(data, indices, (int32_t)n, x);
     return GEN_OK;
+}
+
+/* Feeds the labels of the images that read_images gave, where the program wants them. */
+static gen_status feed_labels(const gen_run *run, gen_program *program, const gen_dataset *data, gen_range range,
+                              int64_t first, gen_error *err)
+{
+    float labels[GEN_EVAL_BATCH];
+    if (!gen_program_wants(program, "label")) return GEN_OK;
+    if (!data->labels || data->n_classes > run->classes)
+        return gen_fail(err, GEN_BAD_OPTION, "%s has %d classes, the run was trained on %lld", data->name,
+                        data->labels ? data->n_classes : 0, (long long)run->classes);
+    for (int64_t i = 0; i < GEN_EVAL_BATCH; i++)
+        labels[i] = (float)data->labels[range.first + (first + i < range.n ? first + i : range.n - 1)];
+    return gen_program_feed(program, "label", labels, GEN_EVAL_BATCH, err);
 }
 
 static void list_outputs(const gen_program *program, int64_t batch, gen_eval_result *r)
@@ -42,6 +66,7 @@ gen_status gen_evaluate(gen_run *run, gen_program *program, const gen_dataset *d
         int64_t real = range.n - i < batch ? range.n - i : batch;
         status = read_images(data, range, i, batch, x, err);
         if (status == GEN_OK) status = gen_program_feed(program, "x", x, batch * pixels, err);
+        if (status == GEN_OK) status = feed_labels(run, program, data, range, i, err);
         if (status == GEN_OK)
             status = gen_program_run(
                 program, (gen_run_state){ .seed = (uint64_t)run->settings.train.seed, .first_sample = (uint64_t)i },

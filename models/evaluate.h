@@ -15,6 +15,8 @@ extern "C" {
 
 enum { GEN_EVAL_BATCH = 128, GEN_EVAL_MAX = 16 };
 
+bool gen_program_wants(const gen_program *program, const char *input); /* has the graph an input of that name? */
+
 /* Means of the eval graph's outputs of one number an image, in its order. */
 typedef struct gen_eval_result {
     int32_t n;

@@ -86,16 +86,6 @@ static void finish(trainer *t)
 
 /* ---- one step ---------------------------------------------------------------------------------------------------------------------- */
 
-static bool graph_has_input(const gen_program *p, const char *name)
-{
-    const gen_graph *g = gen_program_graph(p);
-    for (int32_t id = 0; id < gen_graph_size(g); id++) {
-        const gen_node *node = gen_graph_node(g, id);
-        if (node->op == GEN_OP_INPUT && !strcmp(node->name, name)) return true;
-    }
-    return false;
-}
-
 static gen_run_state state_at(const trainer *t, int64_t step)
 {
     return (gen_run_state){ .seed = (uint64_t)t->run->settings.train.seed, .step = (uint64_t)step };
@@ -105,7 +95,8 @@ static gen_status feed(trainer *t, const gen_batch *batch, gen_error *err)
 {
     int64_t pixels = t->run->height * t->run->width * t->run->channels;
     GEN_TRY(gen_program_feed(t->train, "x", batch->x, t->batch * pixels, err));
-    if (graph_has_input(t->train, "label")) GEN_TRY(gen_program_feed(t->train, "label", batch->labels, t->batch, err));
+    if (gen_program_wants(t->train, "label"))
+        GEN_TRY(gen_program_feed(t->train, "label", batch->labels, t->batch, err));
     return GEN_OK;
 }
 

@@ -1,0 +1,227 @@
+/* Classifiers: the counts that lectures make by hand, pictures that are changed as they should be, gradients, and trainings that go on. */
+#include <math.h>
+#include <string.h>
+
+#include "models/augment.h"
+#include "models/evaluate.h"
+#include "tests/model_run.h"
+
+static int64_t count_of(test_model *t, const char *prefix)
+{
+    return test_model_count(t, prefix);
+}
+
+TEST(classifier_keras_mnist_has_the_parameters_of_the_lectures)
+{
+    test_model t;
+    test_model_open(&t, "classifier", "keras-mnist", "", 2, 28, 28, 1);
+    t.classes = 10;
+    gen_program_free(test_model_program(&t, t.model->eval));
+    assert_int_equal(count_of(&t, "conv1"), 320);
+    assert_int_equal(count_of(&t, "conv2"), 18496);
+    assert_int_equal(count_of(&t, "fc1"), 204928);
+    assert_int_equal(count_of(&t, "out"), 1290);
+    assert_int_equal(count_of(&t, ""), 320 + 18496 + 204928 + 1290);
+    test_model_close(&t);
+}
+
+TEST(classifier_learns_with_every_option_and_any_size)
+{
+    static const struct {
+        const char *options;
+        int64_t h, w, c;
+    } cases[] = {
+        { "layers=c8,p,d,c8k5s2,f16,d shift=1 zoom=0.1 turn=10 label-smoothing=0.1", 14, 17, 3 },
+        { "layers=c8k5,a,f8 valid=1 batch-norm=0 dropout=0 init=keras", 9, 12, 1 },
+        { "layers=f12 flip=1 init=torch", 6, 5, 4 },
+        { "layers= batch-norm=0", 8, 8, 1 },
+    };
+    for (size_t i = 0; i < sizeof cases / sizeof *cases; i++) {
+        test_model t;
+        test_model_open(&t, "classifier", NULL, cases[i].options, 16, cases[i].h, cases[i].w, cases[i].c);
+        test_model_learns(&t, 40);
+        test_model_close(&t);
+    }
+}
+
+TEST(classifier_learns_which_quarter_a_blob_is_in)
+{
+    enum { N = 32 };
+    gen_error err = { 0 };
+    test_model t;
+    float hits[N], sum = 0;
+    test_model_open(&t, "classifier", NULL, "layers=c8,p,f16 batch-norm=0", N, 12, 12, 1);
+    gen_program *train = test_model_program(&t, t.model->train), *eval = test_model_program(&t, t.model->eval);
+    test_model_steps(&t, train, 0, 150);
+    TEST_OK(gen_program_feed(eval, "x", t.x, N * t.pixels, &err));
+    TEST_OK(gen_program_feed(eval, "label", t.labels, N, &err));
+    TEST_OK(gen_program_run(eval, (gen_run_state){ .seed = 1 }, &err));
+    TEST_OK(gen_program_fetch(eval, "accuracy", hits, N, &err));
+    for (int i = 0; i < N; i++) sum += hits[i] / N;
+    assert_true(sum > 99);
+    assert_true(gen_program_wants(eval, "label") && !gen_program_wants(eval, "z"));
+    gen_program_free(train);
+    gen_program_free(eval);
+    test_model_close(&t);
+}
+
+/* ---- changed pictures ------------------------------------------------------------------------------------------------ */
+
+enum { PICTURES = 64, H = 21, W = 25, PIXELS = H * W };
+
+static float changed[PICTURES * PIXELS];
+
+/* PICTURES changed copies of x[H,W,1] */
+static void change(const float *x, const gen_augment *how)
+{
+    gen_error err = { 0 };
+    test_model t;
+    gen_program *p = NULL;
+    test_model_open(&t, "classifier", NULL, "", 1, 8, 8, 1);
+    gen_graph *g = gen_graph_new();
+    gen_node *one = gen_input(g, "x", GEN_SHAPE(1, H, W, 1));
+    gen_output(g, "y", gen_augment_pictures(g, gen_broadcast(g, one, GEN_SHAPE(PICTURES, H, W, 1)), how));
+    TEST_OK(gen_program_new(g, t.device, t.params, 1, &p, &err));
+    TEST_OK(gen_program_feed(p, "x", x, PIXELS, &err));
+    TEST_OK(gen_program_run(p, (gen_run_state){ .seed = 1 }, &err));
+    TEST_OK(gen_program_fetch(p, "y", changed, PICTURES * PIXELS, &err));
+    gen_program_free(p);
+    test_model_close(&t);
+}
+
+/* sum of the pixels, and the middle of their weight from the picture's middle */
+static void weigh(const float *x, double *sum, double *across, double *down)
+{
+    *sum = *across = *down = 0;
+    for (int i = 0; i < PIXELS; i++) {
+        *sum += (double)x[i];
+        *across += (double)x[i] * (i % W - (W - 1) / 2.0);
+        *down += (double)x[i] * (i / W - (H - 1) / 2.0);
+    }
+    *across /= *sum;
+    *down /= *sum;
+}
+
+static void spot(double across, double down, float *x)
+{
+    for (int i = 0; i < PIXELS; i++) {
+        double dx = i % W - (W - 1) / 2.0 - across, dy = i / W - (H - 1) / 2.0 - down;
+        x[i] = (float)exp(-(dx * dx + dy * dy) / 3);
+    }
+}
+
+TEST(augment_by_nothing_is_the_picture)
+{
+    float x[PIXELS];
+    spot(2, 3, x);
+    change(x, &(gen_augment){ .shift_px = 0 });
+    for (int i = 0; i < PICTURES * PIXELS; i++) assert_true(changed[i] == x[i % PIXELS]);
+}
+
+TEST(augment_flip_mirrors_about_half_of_the_pictures)
+{
+    float x[PIXELS];
+    int mirrored = 0;
+    spot(4, 3, x);
+    change(x, &(gen_augment){ .flip = true });
+    for (int n = 0; n < PICTURES; n++) {
+        const float *y = changed + n * PIXELS;
+        bool flipped = y[(H / 2) * W] > y[(H / 2) * W + W - 1];
+        mirrored += flipped;
+        for (int i = 0; i < PIXELS; i++)
+            assert_true(fabs((double)(y[i] - x[flipped ? i / W * W + W - 1 - i % W : i])) < 1e-6);
+    }
+    assert_in_range(mirrored, PICTURES / 4, PICTURES * 3 / 4);
+}
+
+TEST(augment_shift_moves_by_at_most_so_many_pixels)
+{
+    float x[PIXELS];
+    double sum, whole, across, down, most = 0;
+    spot(0, 0, x);
+    weigh(x, &whole, &across, &down);
+    change(x, &(gen_augment){ .shift_px = 3 });
+    for (int n = 0; n < PICTURES; n++) {
+        weigh(changed + n * PIXELS, &sum, &across, &down);
+        assert_true(fabs(sum / whole - 1) < 1e-3);
+        assert_true(fabs(across) < 3.001 && fabs(down) < 3.001);
+        most = fmax(most, fmax(fabs(across), fabs(down)));
+    }
+    assert_true(most > 2);
+}
+
+TEST(augment_turn_is_a_rotation_about_the_middle)
+{
+    float x[PIXELS];
+    double sum, across, down, low = 0, high = 0;
+    spot(6, 0, x);
+    change(x, &(gen_augment){ .turn_degrees = 20 });
+    for (int n = 0; n < PICTURES; n++) {
+        weigh(changed + n * PIXELS, &sum, &across, &down);
+        double angle = atan2(down, across) * 57.29577951308232;
+        assert_true(fabs(hypot(across, down) / 6 - 1) < 0.08);
+        assert_true(fabs(angle) < 21);
+        low = fmin(low, angle);
+        high = fmax(high, angle);
+    }
+    assert_true(low < -10 && high > 10);
+}
+
+TEST(augment_zoom_keeps_the_middle)
+{
+    float x[PIXELS];
+    double sum, whole, across, down, least = 10, most = 0;
+    spot(0, 0, x);
+    weigh(x, &whole, &across, &down);
+    change(x, &(gen_augment){ .zoom = 0.2 });
+    for (int n = 0; n < PICTURES; n++) {
+        weigh(changed + n * PIXELS, &sum, &across, &down);
+        assert_true(fabs(across) < 0.01 && fabs(down) < 0.01);
+        least = fmin(least, sum / whole);
+        most = fmax(most, sum / whole);
+    }
+    assert_true(least > 0.68 && least < 0.9 && most > 1.1 && most < 1.58);
+}
+
+/* ---- features, refusals, resuming -------------------------------------------------------------------------------------- */
+
+TEST(classifier_encodes_what_enters_its_last_layer)
+{
+    test_model t;
+    test_model_open(&t, "classifier", NULL, "layers=c8,p,f24,d", 4, 12, 10, 1);
+    gen_model_context m = {
+        .options = t.settings.options, .batch = 4, .height = 12, .width = 10, .channels = 1, .classes = 4
+    };
+    assert_int_equal(t.model->latent(&m), 24);
+    gen_program *p = test_model_program(&t, t.model->encode);
+    assert_int_equal(gen_program_shape(p, "mu").dim[1], 24);
+    gen_program_free(p);
+    test_model_close(&t);
+}
+
+TEST(classifier_refuses_layers_that_are_none_and_data_without_labels)
+{
+    static const char *const bad[] = { "c", "x32", "c32,q", "f10,p", "c32k", "c99999", "c8,,c8", "c8k40", "p,p,p,p,p" };
+    gen_error err;
+    test_model t;
+    test_model_open(&t, "classifier", NULL, "", 2, 12, 12, 1);
+    gen_model_context m = {
+        .options = t.settings.options, .batch = 2, .height = 12, .width = 12, .channels = 1, .classes = 4
+    };
+    for (size_t i = 0; i < sizeof bad / sizeof *bad; i++) {
+        err = (gen_error){ 0 };
+        TEST_OK(gen_settings_set(&t.settings, "layers", bad[i], &err));
+        if (t.model->check(&m, &err) != GEN_BAD_OPTION) fail_msg("--layers %s was taken", bad[i]);
+    }
+    err = (gen_error){ 0 };
+    TEST_OK(gen_settings_set(&t.settings, "layers", "c8,p,f4", &err));
+    TEST_OK(t.model->check(&m, &err));
+    m.classes = 0;
+    assert_int_equal(t.model->check(&m, &err), GEN_BAD_OPTION);
+    test_model_close(&t);
+}
+
+TEST(classifier_training_goes_on_bit_for_bit)
+{
+    test_run_goes_on_bit_for_bit("classifier", "layers=c4,p,d,f8 shift=1 zoom=0.1 turn=5 flip=1 batch=8 steps=6");
+}
