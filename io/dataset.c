@@ -2,6 +2,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include "io/dataset.h"
 
+#include "core/option.h"
+
 #include "io/dataset_load.h"
 #include "io/file.h"
 #include "io/image.h"
@@ -39,6 +41,16 @@ static char *place_of(gen_arena *arena, const char *root, const char *name)
     return gen_path_join(arena, root, name);
 }
 
+static const char *nearest_source(const char *name)
+{
+    enum { MAX_WORDS = 64 };
+    const char *words[MAX_WORDS];
+    size_t n, used = 0;
+    const gen_dataset_source *sources = gen_dataset_sources(&n);
+    for (; used < n && used < MAX_WORDS; used++) words[used] = sources[used].name;
+    return gen_nearest_word(name, words, used);
+}
+
 gen_status gen_dataset_find(const char *name_or_path, gen_arena *arena, char **path, gen_error *err)
 {
     const char *roots[] = { getenv("GEN_DATA"), GEN_INSTALLED_DATA_DIR, GEN_SAMPLES_DIR, "/usr/share/datasets",
@@ -58,9 +70,11 @@ gen_status gen_dataset_find(const char *name_or_path, gen_arena *arena, char **p
                         "'%s' is not on this machine (looked in $GEN_DATA, %s, %s, /usr/share/datasets and the cache); "
                         "fetch it with: gen data fetch %s",
                         name_or_path, GEN_INSTALLED_DATA_DIR, GEN_SAMPLES_DIR, name_or_path);
-    return gen_fail(err, GEN_NOT_FOUND,
-                    "'%.200s' is neither a file or folder nor a data set that gen knows; `gen data list` names those",
-                    name_or_path);
+    const char *nearest = nearest_source(name_or_path);
+    return gen_fail(
+        err, GEN_NOT_FOUND,
+        "'%.200s' is neither a file or folder nor a data set that gen knows%s%s%s; `gen data list` names those",
+        name_or_path, nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
 static gen_status fetch_into_cache(const char *name, const gen_sink *sink, gen_arena *arena, char **path,

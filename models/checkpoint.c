@@ -1,10 +1,11 @@
-#define _XOPEN_SOURCE 700 /* realpath */
+#define _POSIX_C_SOURCE 200809L /* readlink */
 #include "models/checkpoint.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "io/file.h"
 #include "io/json.h"
@@ -156,6 +157,17 @@ gen_status gen_checkpoint_mark_best(gen_run *run, gen_error *err)
 
 /* ---- loading ------------------------------------------------------------------------------------------------------------------------ */
 
+/* latest and best are links to a file beside them; the state belongs to the file, not to the link. */
+static char *follow_link(const gen_run *run, char *path)
+{
+    char target[256];
+    ssize_t n = readlink(path, target, sizeof target - 1);
+    if (n <= 0) return path;
+    target[n] = 0;
+    char *name = gen_arena_printf(run->arena, "checkpoints/%s", target);
+    return name ? gen_run_path(run, name) : NULL;
+}
+
 gen_status gen_checkpoint_find(const gen_run *run, const char *which, char **path, gen_error *err)
 {
     char *found = NULL, *end;
@@ -170,8 +182,8 @@ gen_status gen_checkpoint_find(const gen_run *run, const char *which, char **pat
         found = gen_run_path(run, weights_name(run, step));
     }
     if (!gen_path_exists(found)) return gen_fail(err, GEN_NOT_FOUND, "%s has no checkpoint %s yet", run->folder, which);
-    *path = found;
-    return GEN_OK;
+    *path = follow_link(run, found);
+    return *path ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for a path");
 }
 
 static gen_status fill_param(gen_run *run, int32_t i, const gen_tensor_entry *t, gen_error *err)
@@ -262,21 +274,10 @@ gen_status gen_checkpoint_load_file(gen_run *run, const char *path, gen_error *e
     return load_one(run, path, false, true, NULL, err);
 }
 
-/* The links are resolved by name, so that the state is that of the same step. */
-static gen_status resolve(const gen_run *run, const char *path, char **weights, gen_error *err)
-{
-    char *real = realpath(path, NULL);
-    if (!real) return gen_fail(err, GEN_NOT_FOUND, "%s names a checkpoint that is not there", path);
-    *weights = gen_arena_strdup(run->arena, real);
-    free(real);
-    return *weights ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory to load a checkpoint");
-}
-
 gen_status gen_checkpoint_load(gen_run *run, const char *which, gen_checkpoint_part part, gen_error *err)
 {
-    char *path, *weights;
-    GEN_TRY(gen_checkpoint_find(run, which, &path, err));
-    GEN_TRY(resolve(run, path, &weights, err));
+    char *weights;
+    GEN_TRY(gen_checkpoint_find(run, which, &weights, err));
     GEN_TRY(load_one(run, weights, false, true, NULL, err));
     if (part == GEN_CHECKPOINT_WEIGHTS) return GEN_OK;
     return load_one(run, state_path(run, weights), true, true, &run->progress, err);
@@ -284,10 +285,9 @@ gen_status gen_checkpoint_load(gen_run *run, const char *which, gen_checkpoint_p
 
 gen_status gen_checkpoint_resume(gen_run *run, gen_error *err)
 {
-    char *path, *weights;
-    if (gen_checkpoint_find(run, "latest", &path, NULL) != GEN_OK)
+    char *weights;
+    if (gen_checkpoint_find(run, "latest", &weights, NULL) != GEN_OK)
         return GEN_OK; /* killed before the first one: from the start */
-    GEN_TRY(resolve(run, path, &weights, err));
     GEN_TRY(load_one(run, state_path(run, weights), true, false, &run->progress, err));
     return run->progress.best_step >= 0 ? gen_checkpoint_mark_best(run, err) : GEN_OK;
 }

@@ -54,8 +54,31 @@ static gen_status unknown_option(const cli_verb *verb, const char *name, gen_err
     size_t n = 0;
     for (const char *const *t = verb->takes; t && *t && n < 64; t++) words[n++] = *t;
     nearest = gen_nearest_word(name, words, n);
-    return gen_fail(err, GEN_BAD_OPTION, "gen %s has no option --%s%s%s%s; `gen help %s` lists them", verb->name, name,
+    return gen_fail(err, GEN_BAD_OPTION, "there is no option --%s%s%s%s; `gen help %s` lists them", name,
                     nearest ? "; did you mean --" : "", nearest ? nearest : "", nearest ? "?" : "", verb->name);
+}
+
+/* The row of an option that the verb leaves to the model: those are known by name only. */
+static const gen_option *left_row(const char *name)
+{
+    const gen_option *row = gen_option_find(gen_train_option_rows, name);
+    for (int i = 0; !row && gen_models[i]; i++) row = gen_option_find(gen_models[i]->options, name);
+    return row;
+}
+
+/* --name of a switch of the model means 1, --no-name 0; a value may follow all the same. */
+static const char *left_switch(char **name, const char *next)
+{
+    const gen_option *row = left_row(*name);
+    int64_t ignored;
+    bool negative = !row && !strncmp(*name, "no-", 3);
+    if (negative) row = left_row(*name + 3);
+    if (!row || row->type != OPT_BOOL) return NULL;
+    gen_option plain = *row;
+    plain.offset = 0;
+    if (!negative && next && gen_option_set(&plain, &ignored, next, NULL) == GEN_OK) return NULL;
+    if (negative) *name += 3;
+    return negative ? "0" : "1";
 }
 
 /* One option at argv[i]; *used is how many words it took. */
@@ -76,10 +99,12 @@ static gen_status parse_option(const cli_verb *verb, int argc, char **argv, int 
     if (negative) row = gen_option_find(cli_option_rows, name + 3);
     if (row && row->type == OPT_BOOL && !value) value = negative ? "0" : "1";
     if (!row && !verb->leaves_options) return unknown_option(verb, name, err);
+    const char *next = i + 1 < argc && strncmp(argv[i + 1], "--", 2) ? argv[i + 1] : NULL;
+    if (!row && !value) value = left_switch(&name, next);
     if (!value) {
-        if (i + 1 >= argc) return gen_fail(err, GEN_BAD_OPTION, "--%s needs a value", name);
-        if (!row && !strncmp(argv[i + 1], "--", 2)) value = "1"; /* a switch of the model */
-        else value = argv[i + 1], *used = 2;
+        if (!next) return gen_fail(err, GEN_BAD_OPTION, "--%s needs a value", name);
+        value = next;
+        *used = 2;
     }
     if (row) return gen_option_set(row, &a->o, value, err);
     if (a->n_extra == CLI_MAX_EXTRA) return gen_fail(err, GEN_BAD_OPTION, "more than %d options", CLI_MAX_EXTRA);
@@ -110,7 +135,7 @@ gen_status cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *a, g
         } else if (!only_words && !strncmp(argv[i], "--", 2)) {
             GEN_TRY(parse_option(verb, argc, argv, i, a, &used, err));
         } else if (!only_words && argv[i][0] == '-' && argv[i][1]) {
-            return gen_fail(err, GEN_BAD_OPTION, "%s is no option of gen %s; options are written --name value", argv[i],
+            return gen_fail(err, GEN_BAD_OPTION, "%s is no option of %s; options are written --name value", argv[i],
                             verb->name);
         } else {
             GEN_TRY(parse_word(argv[i], a, err));

@@ -69,6 +69,9 @@ gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, 
 /* "8x4" -> columns, rows. */
 gen_status cli_parse_grid(const char *text, int64_t *columns, int64_t *rows, gen_error *err);
 
+/* Says which file was written and how many things are in it: a line, or with --json one object. */
+gen_status cli_print_file(cli_args *a, const char *path, int64_t n, const char *things, gen_error *err);
+
 /* One JSON object on standard output. */
 gen_status cli_print_json(gen_json_out *out, gen_error *err);
 

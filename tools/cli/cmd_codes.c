@@ -117,18 +117,15 @@ static gen_status encode(codes *c, gen_error *err)
     const char *path = *c->a->o.output ? c->a->o.output : "codes.csv";
     GEN_TRY(encode_split(c, 0, err));
     GEN_TRY(gen_path_has_extension(path, "npy") ? write_npy(c, path, err) : write_csv(c, path, err));
-    printf("%s: %" PRId64 " codes of %" PRId64 " numbers\n", path, c->n, c->d);
-    return GEN_OK;
+    return cli_print_file(c->a, path, c->n, "codes", err);
 }
 
 /* ---- plot ------------------------------------------------------------------------------------------------------------------------------- */
 
 static gen_status save_plot(codes *c, const gen_bytes *file, const char *path, gen_error *err)
 {
-    (void)c;
     GEN_TRY(gen_file_write(path, file->data, file->size, err));
-    printf("%s\n", path);
-    return GEN_OK;
+    return cli_print_file(c->a, path, 1, "plots", err);
 }
 
 static gen_plot plot_of(const char *path, const char *title, const char *x, const char *y)
@@ -210,8 +207,7 @@ static gen_status plot_manifold(codes *c, const char *path, gen_error *err)
     }
     GEN_TRY(gen_decode(c->run, z, N, x, err));
     GEN_TRY(cli_write_grid(c->run, x, N, SIDE, path, err));
-    printf("%s\n", path);
-    return GEN_OK;
+    return cli_print_file(c->a, path, N, "pictures", err);
 }
 
 static gen_status plot(codes *c, gen_error *err)
@@ -241,9 +237,9 @@ static int with_run(cli_args *a, const cli_verb *verb, gen_status (*work)(codes 
 
 static gen_status curves(codes *c, gen_error *err)
 {
-    GEN_TRY(gen_report_curves(c->run, *c->a->o.output ? c->a->o.output : gen_run_path(c->run, "loss.png"), err));
-    printf("%s\n", *c->a->o.output ? c->a->o.output : gen_run_path(c->run, "loss.png"));
-    return GEN_OK;
+    const char *path = *c->a->o.output ? c->a->o.output : gen_run_path(c->run, "loss.png");
+    GEN_TRY(gen_report_curves(c->run, path, err));
+    return cli_print_file(c->a, path, 1, "plots", err);
 }
 
 static int run_encode(cli_args *a, gen_error *err)
@@ -257,10 +253,10 @@ static int run_plot(cli_args *a, gen_error *err)
     return with_run(a, &cli_plot, only_log ? curves : plot, !only_log, err);
 }
 
-static const char *const encode_takes[] = { "output",  "data",    "limit",  "checkpoint",
-                                            "weights", "threads", "device", NULL };
+static const char *const encode_takes[] = { "output",  "data",   "limit", "checkpoint", "weights",
+                                            "threads", "device", "json",  NULL };
 static const char *const plot_takes[] = { "kind",    "output",  "data",   "limit", "checkpoint",
-                                          "weights", "threads", "device", NULL };
+                                          "weights", "threads", "device", "json",  NULL };
 const cli_verb cli_encode = { "encode", "RUN", "codes of test pictures as .csv or .npy", encode_takes, 0, run_encode };
 const cli_verb cli_plot = { "plot",     "RUN", "curves, latent scatter, manifold, histograms as .png or .svg",
                             plot_takes, 0,     run_plot };

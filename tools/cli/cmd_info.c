@@ -44,45 +44,82 @@ static void print_line(void *context, const char *text)
     puts(text);
 }
 
-static int64_t print_params(const gen_params *params)
+typedef struct summary {
+    int64_t learned, stored; /* numbers: that are trained; with running statistics */
+    double gflop, activation_mb;
+    int32_t calls, fused;
+} summary;
+
+static summary summarise(const gen_params *params, const gen_program *program)
 {
-    int64_t learned = 0;
+    const gen_plan *plan = gen_program_plan(program);
+    summary s = { .gflop = 1e-9 * graph_flops(gen_program_graph(program)),
+                  .activation_mb = 4e-6 * (double)plan->slab_count,
+                  .calls = plan->n_steps,
+                  .fused = plan->n_fused };
+    for (int32_t i = 0; i < gen_params_count(params); i++) {
+        gen_param_info p = gen_params_get(params, i);
+        if (p.spec.counter) continue;
+        s.stored += gen_shape_count(&p.shape);
+        if (!p.spec.state) s.learned += gen_shape_count(&p.shape);
+    }
+    return s;
+}
+
+static void print_params(const gen_params *params)
+{
     char shape[64];
     printf("\n%-36s %-20s %12s\n", "parameter", "shape (PyTorch)", "numbers");
     for (int32_t i = 0; i < gen_params_count(params); i++) {
         gen_param_info p = gen_params_get(params, i);
         if (p.spec.counter) continue;
         gen_shape torch = gen_layout_torch_shape(&p.shape, &p.spec);
-        if (!p.spec.state) learned += gen_shape_count(&p.shape);
         printf("%-36s %-20s %12" PRId64 "%s\n", p.name, gen_shape_text(&torch, shape, sizeof shape),
                gen_shape_count(&p.shape), p.spec.state ? "  (statistics)" : "");
     }
-    return learned;
+}
+
+static gen_status print_summary_json(cli_args *a, const gen_run *run, const summary *s, gen_error *err)
+{
+    gen_json_out out = { .arena = a->arena };
+    gen_json_open(&out, NULL, '{');
+    gen_json_put_string(&out, "model", run->settings.model->name);
+    gen_json_put_int(&out, "height", run->height);
+    gen_json_put_int(&out, "width", run->width);
+    gen_json_put_int(&out, "channels", run->channels);
+    gen_json_put_int(&out, "trainable_parameters", s->learned);
+    gen_json_put_int(&out, "parameters", s->stored);
+    gen_json_put_int(&out, "batch", run->settings.train.batch);
+    gen_json_put_double(&out, "gflop", s->gflop);
+    gen_json_put_int(&out, "calls", s->calls);
+    gen_json_put_double(&out, "activation_mb", s->activation_mb);
+    gen_json_close(&out, '}');
+    return cli_print_json(&out, err);
 }
 
 /* Everything about the training step of a run-like thing. */
-static gen_status describe(const cli_args *a, gen_run *run, gen_error *err)
+static gen_status describe(cli_args *a, gen_run *run, gen_error *err)
 {
     const gen_model *model = run->settings.model;
     gen_program *program = NULL;
     int64_t batch = run->settings.train.batch;
     GEN_TRY(gen_run_program(run, model->train, "be trained", batch, &program, err));
-    const gen_plan *plan = gen_program_plan(program);
-    printf("%s: %s\n%s\npictures %" PRId64 "x%" PRId64 "x%" PRId64 "\n", model->name, model->summary, model->paper,
-           run->height, run->width, run->channels);
-    int64_t learned = print_params(run->params), total = 0;
-    for (int32_t i = 0; i < gen_params_count(run->params); i++) {
-        gen_param_info p = gen_params_get(run->params, i);
-        if (!p.spec.counter) total += gen_shape_count(&p.shape);
+    summary s = summarise(run->params, program);
+    gen_status status = GEN_OK;
+    if (a->o.json) {
+        status = print_summary_json(a, run, &s, err);
+    } else {
+        printf("%s: %s\n%s\npictures %" PRId64 "x%" PRId64 "x%" PRId64 "\n", model->name, model->summary, model->paper,
+               run->height, run->width, run->channels);
+        print_params(run->params);
+        printf("\ntrainable parameters %" PRId64 ", with running statistics %" PRId64 "\n", s.learned, s.stored);
+        printf("a training step of %" PRId64
+               " pictures: %.3f GFLOP, %d calls (%d nodes fused away), %.1f MB of activations\n",
+               batch, s.gflop, s.calls, s.fused, s.activation_mb);
+        if (a->o.explain_memory) gen_plan_explain(gen_program_plan(program), sizeof(float), print_line, NULL);
     }
-    printf("\ntrainable parameters %" PRId64 ", with running statistics %" PRId64 "\n", learned, total);
-    printf("a training step of %" PRId64
-           " pictures: %.3f GFLOP, %d calls (%d nodes fused away), %.1f MB of activations\n",
-           batch, 1e-9 * graph_flops(gen_program_graph(program)), plan->n_steps, plan->n_fused,
-           4e-6 * (double)plan->slab_count);
-    if (a->o.explain_memory) gen_plan_explain(plan, sizeof(float), print_line, NULL);
     gen_program_free(program);
-    return GEN_OK;
+    return status;
 }
 
 /* A run that only lives in memory, of a model with a preset and the picture size of its data, 28x28 grey when that is not here. */
@@ -111,7 +148,7 @@ static gen_status describe_run(cli_args *a, const char *folder, gen_device *devi
     char *path;
     GEN_TRY(gen_run_open(folder, device, GEN_RUN_READ, &run, err));
     gen_status status = describe(a, run, err);
-    if (status == GEN_OK && gen_checkpoint_find(run, "latest", &path, NULL) == GEN_OK &&
+    if (status == GEN_OK && !a->o.json && gen_checkpoint_find(run, "latest", &path, NULL) == GEN_OK &&
         gen_checkpoint_load(run, "latest", GEN_CHECKPOINT_ALL, NULL) == GEN_OK)
         printf("trained on %s for %" PRId64 " steps; best validation loss %.6g at step %" PRId64 "\n", run->data_name,
                run->progress.step, run->progress.best_loss, run->progress.best_step);
@@ -205,9 +242,29 @@ static int info(cli_args *a, gen_error *err)
 
 /* ---- list --------------------------------------------------------------------------------------------------------------------------------------- */
 
+static gen_status list_json(cli_args *a, gen_error *err)
+{
+    gen_json_out out = { .arena = a->arena };
+    gen_json_open(&out, NULL, '{');
+    gen_json_open(&out, "models", '[');
+    for (int i = 0; gen_models[i]; i++) {
+        gen_json_open(&out, NULL, '{');
+        gen_json_put_string(&out, "name", gen_models[i]->name);
+        gen_json_put_string(&out, "summary", gen_models[i]->summary);
+        gen_json_put_string(&out, "paper", gen_models[i]->paper);
+        gen_json_open(&out, "presets", '[');
+        for (const gen_preset *p = gen_models[i]->presets; p && p->name; p++) gen_json_put_string(&out, NULL, p->name);
+        gen_json_close(&out, ']');
+        gen_json_close(&out, '}');
+    }
+    gen_json_close(&out, ']');
+    gen_json_close(&out, '}');
+    return cli_print_json(&out, err);
+}
+
 static int list(cli_args *a, gen_error *err)
 {
-    (void)err;
+    if (a->o.json) return list_json(a, err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
     if (a->o.markdown) {
         puts("| model | preset | from | options |\n| --- | --- | --- | --- |");
         for (int i = 0; gen_models[i]; i++) {
@@ -299,8 +356,8 @@ static int data(cli_args *a, gen_error *err)
     return CLI_USAGE;
 }
 
-static const char *const info_takes[] = { "explain-memory", "threads", NULL };
-static const char *const list_takes[] = { "markdown", NULL };
+static const char *const info_takes[] = { "explain-memory", "threads", "json", NULL };
+static const char *const list_takes[] = { "markdown", "json", NULL };
 static const char *const data_takes[] = { "output", "quiet", NULL };
 const cli_verb cli_info = {
     "info", "MODEL|RUN|FILE", "layers, parameters and memory of a model or run; what a file holds", info_takes, 1, info

@@ -65,16 +65,7 @@ static gen_status save(pictures *p, const float *x, int64_t n, int64_t columns, 
 {
     const char *path = *p->a->o.output ? p->a->o.output : fallback;
     GEN_TRY(cli_write_grid(p->run, x, n, (int32_t)columns, path, err));
-    if (!p->a->o.json) {
-        printf("%s: %" PRId64 " pictures\n", path, n);
-        return GEN_OK;
-    }
-    gen_json_out out = { .arena = p->a->arena };
-    gen_json_open(&out, NULL, '{');
-    gen_json_put_string(&out, "file", path);
-    gen_json_put_int(&out, "pictures", n);
-    gen_json_close(&out, '}');
-    return cli_print_json(&out, err);
+    return cli_print_file(p->a, path, n, "pictures", err);
 }
 
 /* ---- codes ----------------------------------------------------------------------------------------------------------------------------- */

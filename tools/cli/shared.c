@@ -66,6 +66,20 @@ gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, 
     return status;
 }
 
+gen_status cli_print_file(cli_args *a, const char *path, int64_t n, const char *things, gen_error *err)
+{
+    if (!a->o.json) {
+        printf("%s: %" PRId64 " %s\n", path, n, things);
+        return GEN_OK;
+    }
+    gen_json_out out = { .arena = a->arena };
+    gen_json_open(&out, NULL, '{');
+    gen_json_put_string(&out, "file", path);
+    gen_json_put_int(&out, things, n);
+    gen_json_close(&out, '}');
+    return cli_print_json(&out, err);
+}
+
 gen_status cli_print_json(gen_json_out *out, gen_error *err)
 {
     gen_bytes text;
