@@ -86,7 +86,7 @@ double gen_eval_mean(const gen_eval_result *r, const char *name)
 {
     for (int32_t i = 0; i < r->n; i++)
         if (!strcmp(r->name[i], name)) return r->mean[i];
-    return NAN;
+    return (double)NAN;
 }
 
 /* ---- codes and pictures ---------------------------------------------------------------------------------------------------------- */
@@ -188,7 +188,7 @@ gen_status gen_nll(gen_run *run, const gen_dataset *data, gen_range range, int64
     double total = 0;
     for (int64_t i = 0; i < range.n && status == GEN_OK; i += NLL_IMAGES) {
         double log_sum[NLL_IMAGES];
-        for (int k = 0; k < NLL_IMAGES; k++) log_sum[k] = -INFINITY;
+        for (int k = 0; k < NLL_IMAGES; k++) log_sum[k] = (double)-INFINITY;
         status = read_images(data, range, i, NLL_IMAGES, x, err);
         if (status == GEN_OK) status = gen_program_feed(p, "x", x, NLL_IMAGES * pixels, err);
         for (int64_t r = 0; r < rounds && status == GEN_OK; r++)
