@@ -11,12 +11,14 @@ static const double ssim_sigma = 1.5, ssim_c1 = 0.01 * 0.01,
 
 gen_node *gen_image_sum(gen_graph *g, gen_node *x)
 {
+    if (x->shape.rank < 2) return x; /* what a failed builder returned */
     int64_t n = x->shape.dim[0], pixels = gen_shape_count(&x->shape) / n;
     return gen_reshape(g, gen_sum(g, gen_reshape(g, x, GEN_SHAPE(n, pixels)), GEN_AXIS(1)), GEN_SHAPE(n));
 }
 
 gen_node *gen_image_mean(gen_graph *g, gen_node *x)
 {
+    if (x->shape.rank < 2) return x;
     return gen_scale(g, gen_image_sum(g, x), (double)x->shape.dim[0] / (double)gen_shape_count(&x->shape));
 }
 
@@ -39,30 +41,46 @@ static void ssim_weights(int64_t side, double *weight)
     for (int64_t i = 0; i < side; i++) weight[i] /= sum;
 }
 
-/* x[N,H,W,C] -> [N C,H,W,1] */
+/* x[N,H,W,C] -> [N C,H,W] */
 static gen_node *planes(gen_graph *g, gen_node *x)
 {
     static const int32_t channel_first[] = { 0, 3, 1, 2 };
     int64_t n = x->shape.dim[0], h = x->shape.dim[1], w = x->shape.dim[2], c = x->shape.dim[3];
     if (c > 1) x = gen_transpose(g, x, channel_first);
-    return gen_reshape(g, x, GEN_SHAPE(n * c, h, w, 1));
+    return gen_reshape(g, x, GEN_SHAPE(n * c, h, w));
 }
 
-static gen_node *ssim_window(gen_graph *g, int64_t side)
+/* The window along one axis as a matrix [n,n - side + 1]: column j has its weights in rows j, j + 1, … */
+static gen_node *ssim_band(gen_graph *g, int64_t n, int64_t side)
 {
-    double one[SSIM_WINDOW];
-    float both[SSIM_WINDOW * SSIM_WINDOW];
-    ssim_weights(side, one);
-    for (int64_t i = 0; i < side * side; i++) both[i] = (float)(one[i / side] * one[i % side]);
-    return gen_const(g, GEN_SHAPE(side, side, 1, 1), both);
+    double weight[SSIM_WINDOW];
+    int64_t places = n - side + 1;
+    float *band = gen_arena_alloc(gen_graph_arena(g), (size_t)(n * places) * sizeof *band);
+    ssim_weights(side, weight);
+    if (!band) {
+        gen_graph_fail(g, GEN_NO_MEMORY, "no memory for a window over %lld pixels", (long long)n);
+        return gen_fill(g, GEN_SHAPE(n, places), 0);
+    }
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < places; j++) band[i * places + j] = i >= j && i < j + side ? (float)weight[i - j] : 0;
+    return gen_const(g, GEN_SHAPE(n, places), band);
+}
+
+/* x[N,H,W] -> weighted means of its windows [N,W',H'] */
+static gen_node *ssim_means(gen_graph *g, gen_node *x, int64_t side)
+{
+    static const int32_t turned[] = { 0, 2, 1 };
+    gen_node *rows = gen_matmul(g, x, ssim_band(g, x->shape.dim[2], side), false, false);
+    return gen_matmul(g, gen_transpose(g, rows, turned), ssim_band(g, x->shape.dim[1], side), false, false);
 }
 
 gen_node *gen_image_ssim(gen_graph *g, gen_node *a, gen_node *b)
 {
+    if (a->shape.rank != 4 || b->shape.rank != 4) return a;
     int64_t n = a->shape.dim[0], side = ssim_side(a->shape.dim[1], a->shape.dim[2]);
     gen_node *x = planes(g, a), *y = planes(g, b), *mean[5];
     gen_node *const maps[5] = { x, y, gen_square(g, x), gen_square(g, y), gen_mul(g, x, y) };
-    gen_node *all = gen_conv2d(g, gen_concat(g, 5, maps, 0), ssim_window(g, side), gen_window_of((int32_t)side, 1, 0));
+    gen_node *all = ssim_means(g, gen_concat(g, 5, maps, 0), side);
     for (int i = 0; i < 5; i++) mean[i] = gen_slice(g, all, 0, i * x->shape.dim[0], x->shape.dim[0]);
     gen_node *xx = gen_square(g, mean[0]), *yy = gen_square(g, mean[1]), *xy = gen_mul(g, mean[0], mean[1]);
     gen_node *var = gen_sub(g, gen_add(g, mean[2], mean[3]), gen_add(g, xx, yy));
