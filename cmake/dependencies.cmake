@@ -5,6 +5,7 @@ find_package(ZLIB REQUIRED)
 pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
 pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
 pkg_check_modules(CAIRO IMPORTED_TARGET cairo)
+pkg_check_modules(LAPACK IMPORTED_TARGET openblas)
 pkg_check_modules(CURL IMPORTED_TARGET libcurl)
 pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
 
@@ -12,7 +13,7 @@ set(GEN_LINK_LIBRARIES Threads::Threads ZLIB::ZLIB PkgConfig::PNG PkgConfig::CJS
 
 function(gen_print_summary)
     message(STATUS "gen ${PROJECT_VERSION}: ${CMAKE_BUILD_TYPE} build")
-    foreach(library CAIRO:plots CURL:downloads CMOCKA:tests)
+    foreach(library CAIRO:plots LAPACK:eigenvectors CURL:downloads CMOCKA:tests)
         string(REPLACE ":" ";" pair ${library})
         list(GET pair 0 name)
         list(GET pair 1 what)

@@ -13,6 +13,8 @@
 #include "core/graph.h"
 #include "core/optim.h"
 #include "core/option.h"
+#include "core/params.h"
+#include "io/dataset.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -56,6 +58,9 @@ typedef struct gen_model {
      * translate: "x" -> "y" [N,H,W,C] in [0,1]: pictures to pictures. any_size: may height and width differ from those of training? NULL: no.
      * nll: samples importance samples an image: outputs "log_weight" [N,samples] = log p(x,z) - log q(z|x). */
     void (*train)(gen_graph *g, const gen_model_context *m);
+    /* Models that are computed, not trained: sets the parameters (which exist) from the training images, instead of all steps. NULL: it is trained. */
+    gen_status (*fit)(const gen_model_context *m, const gen_dataset *data, gen_range range, gen_params *params,
+                      gen_error *err);
     void (*eval)(gen_graph *g, const gen_model_context *m);
     void (*encode)(gen_graph *g, const gen_model_context *m);
     void (*decode)(gen_graph *g, const gen_model_context *m);

@@ -57,10 +57,9 @@ static gen_status make_train_program(trainer *t, gen_error *err)
     return gen_program_new(g, t->run->device, t->run->params, (uint64_t)t->run->settings.train.seed, &t->train, err);
 }
 
-static gen_status make_programs(trainer *t, gen_error *err)
+static gen_status make_inference_programs(trainer *t, gen_error *err)
 {
     const gen_model *model = t->run->settings.model;
-    GEN_TRY(make_train_program(t, err));
     if (model->eval) GEN_TRY(gen_run_program(t->run, model->eval, "be evaluated", GEN_EVAL_BATCH, &t->eval, err));
     if (model->decode && model->latent)
         GEN_TRY(gen_run_program(t->run, model->decode, "make pictures from codes", N_GRID, &t->decode, err));
@@ -73,7 +72,8 @@ static gen_status start(trainer *t, gen_error *err)
     t->batch = o->batch;
     GEN_TRY(gen_batches_new(t->data, t->data->splits[GEN_SPLIT_TRAIN], t->batch, (uint64_t)o->seed, &t->batches, err));
     find_lengths(t);
-    return make_programs(t, err);
+    GEN_TRY(make_train_program(t, err));
+    return make_inference_programs(t, err);
 }
 
 static void finish(trainer *t)
@@ -325,13 +325,57 @@ static gen_status loop(trainer *t, gen_error *err)
     return GEN_OK;
 }
 
+/* ---- models that are computed ------------------------------------------------------------------------------------------------------------- */
+
+static gen_status start_fit(trainer *t, gen_error *err)
+{
+    const gen_model *model = t->run->settings.model;
+    gen_program *encode = NULL;
+    t->n_steps = 1;
+    GEN_TRY(make_inference_programs(t, err));
+    if (!model->encode) return GEN_OK;
+    GEN_TRY(gen_run_program(t->run, model->encode, "encode pictures", 1, &encode, err));
+    gen_program_free(encode); /* its parameters exist now */
+    return GEN_OK;
+}
+
+static gen_status emit_training_means(trainer *t, gen_error *err)
+{
+    gen_eval_result r;
+    GEN_TRY(gen_evaluate(t->run, t->eval, t->data, t->data->splits[GEN_SPLIT_TRAIN], &r, err));
+    for (int32_t i = 0; i < r.n; i++) {
+        char name[64] = "train/";
+        strncat(name, r.name[i], sizeof name - 7);
+        gen_emit_scalar(&t->hooks.sink, t->run->progress.step, name, r.mean[i]);
+    }
+    return GEN_OK;
+}
+
+/* One step does it all; a run whose step is done has nothing left to do. */
+static gen_status fit(trainer *t, gen_error *err)
+{
+    gen_run *run = t->run;
+    gen_model_context m = gen_run_context(run, 1);
+    GEN_TRY(start_fit(t, err));
+    if (run->progress.step > 0) return gen_checkpoint_load(run, "latest", GEN_CHECKPOINT_ALL, err);
+    GEN_TRY(run->settings.model->fit(&m, t->data, t->data->splits[GEN_SPLIT_TRAIN], run->params, err));
+    run->progress.step = 1;
+    if (t->eval) GEN_TRY(emit_training_means(t, err));
+    GEN_TRY(sample(t, err));
+    return checkpoint(t, err);
+}
+
+static gen_status train(trainer *t, gen_error *err)
+{
+    GEN_TRY(start(t, err));
+    if (t->run->progress.step > 0) GEN_TRY(gen_checkpoint_load(t->run, "latest", GEN_CHECKPOINT_ALL, err));
+    return loop(t, err);
+}
+
 gen_status gen_train(gen_run *run, const gen_dataset *data, const gen_train_hooks *hooks, gen_error *err)
 {
     trainer t = { .run = run, .data = data, .hooks = *hooks };
-    gen_status status = start(&t, err);
-    if (status == GEN_OK && run->progress.step > 0)
-        status = gen_checkpoint_load(run, "latest", GEN_CHECKPOINT_ALL, err);
-    if (status == GEN_OK) status = loop(&t, err);
+    gen_status status = run->settings.model->fit ? fit(&t, err) : train(&t, err);
     finish(&t);
     return status;
 }
