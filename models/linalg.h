@@ -17,10 +17,10 @@ extern "C" {
 
 enum { GEN_EIGEN_MOST = 16384 }; /* rows of the largest matrix that is taken */
 
-/* One triangle of c[n,n] += x[rows,n]^T x: what gen_eigen_largest reads. Memory c of n n doubles that began as zeros. */
+/* c[n,n] += x[rows,n]^T x, of which only the elements with column <= row are touched: those that gen_eigen_largest reads. c began as zeros. */
 gen_status gen_gram_add(const double *x, int64_t rows, int64_t n, double *c, gen_error *err);
 
-/* c[n,n], symmetric or gen_gram_add's triangle of it, and destroyed -> the k largest eigenvalues, falling, and their unit vectors [k,n], each with its
+/* c[n,n], symmetric or gen_gram_add's half of it, and destroyed -> the k largest eigenvalues, falling, and their unit vectors [k,n], each with its
  * largest component positive. */
 gen_status gen_eigen_largest(double *c, int64_t n, int64_t k, double *values, double *vectors, gen_error *err);
 

@@ -2,6 +2,9 @@
 
 #include <math.h>
 #include <stdio.h>
+#include <string.h>
+
+#include "models/linalg.h"
 
 enum { SSIM_WINDOW = 11 };
 static const double ssim_sigma = 1.5, ssim_c1 = 0.01 * 0.01,
@@ -143,4 +146,116 @@ double gen_ssim(const float *a, const float *b, int64_t h, int64_t w, int64_t c)
             sum += ssim_at(a + at, b + at, w * c, c, side, weight);
         }
     return sum / (double)(places * c);
+}
+
+/* ---- sets of feature vectors -------------------------------------------------------------------------------------------------- */
+
+enum { FIT_ROWS = 64 };
+
+/* The normal distribution of x[n,d]: mean[d] and covariance cov[d,d]; rows[FIT_ROWS,d] is room. */
+static gen_status fit_normal(const float *x, int64_t n, int64_t d, double *mean, double *cov, double *rows,
+                             gen_error *err)
+{
+    memset(mean, 0, (size_t)d * sizeof *mean);
+    memset(cov, 0, (size_t)(d * d) * sizeof *cov);
+    for (int64_t i = 0; i < n * d; i++) mean[i % d] += (double)x[i] / (double)n;
+    for (int64_t i = 0; i < n; i += FIT_ROWS) {
+        int64_t some = n - i < FIT_ROWS ? n - i : FIT_ROWS;
+        for (int64_t j = 0; j < some * d; j++) rows[j] = ((double)x[i * d + j] - mean[j % d]) / sqrt((double)(n - 1));
+        GEN_TRY(gen_gram_add(rows, some, d, cov, err));
+    }
+    for (int64_t i = 0; i < d; i++)
+        for (int64_t j = i + 1; j < d; j++) cov[i * d + j] = cov[j * d + i];
+    return GEN_OK;
+}
+
+static double trace_of(const double *c, int64_t d)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < d; i++) sum += c[i * d + i];
+    return sum;
+}
+
+/* y[d,d] = a b */
+static void product(const double *a, const double *b, int64_t d, double *y)
+{
+    memset(y, 0, (size_t)(d * d) * sizeof *y);
+    for (int64_t i = 0; i < d; i++)
+        for (int64_t k = 0; k < d; k++)
+            for (int64_t j = 0; j < d; j++) y[i * d + j] += a[i * d + k] * b[k * d + j];
+}
+
+static double root(double x)
+{
+    return x > 0 ? sqrt(x) : 0;
+}
+
+/* c (destroyed) -> its symmetric root; values[d], vectors[d,d] are room */
+static gen_status root_of(double *c, int64_t d, double *values, double *vectors, double *out, gen_error *err)
+{
+    GEN_TRY(gen_eigen_largest(c, d, d, values, vectors, err));
+    memset(out, 0, (size_t)(d * d) * sizeof *out);
+    for (int64_t k = 0; k < d; k++)
+        for (int64_t i = 0; i < d; i++)
+            for (int64_t j = 0; j < d; j++) out[i * d + j] += root(values[k]) * vectors[k * d + i] * vectors[k * d + j];
+    return GEN_OK;
+}
+
+/* room: 5 d d + (3 + FIT_ROWS) d doubles */
+static gen_status frechet_in(double *room, const float *a, int64_t n_a, const float *b, int64_t n_b, int64_t d,
+                             double *distance, gen_error *err)
+{
+    double *s1 = room, *s2 = s1 + d * d, *r = s2 + d * d, *t = r + d * d, *vectors = t + d * d;
+    double *m1 = vectors + d * d, *m2 = m1 + d, *values = m2 + d, *rows = values + d, sum = 0;
+    GEN_TRY(fit_normal(a, n_a, d, m1, s1, rows, err));
+    GEN_TRY(fit_normal(b, n_b, d, m2, s2, rows, err));
+    sum = trace_of(s1, d) + trace_of(s2, d);
+    for (int64_t j = 0; j < d; j++) sum += (m1[j] - m2[j]) * (m1[j] - m2[j]);
+    GEN_TRY(root_of(s1, d, values, vectors, r, err));
+    product(r, s2, d, t);
+    product(t, r, d, s1);
+    GEN_TRY(gen_eigen_largest(s1, d, d, values, vectors, err));
+    for (int64_t k = 0; k < d; k++) sum -= 2 * root(values[k]);
+    *distance = sum;
+    return GEN_OK;
+}
+
+gen_status gen_frechet(const float *a, int64_t n_a, const float *b, int64_t n_b, int64_t d, double *distance,
+                       gen_error *err)
+{
+    if (n_a < 2 || n_b < 2 || d < 1)
+        return gen_fail(err, GEN_BAD_SHAPE, "a Frechet distance needs at least 2 pictures on each side");
+    double *room = gen_alloc((size_t)(5 * d * d + (3 + FIT_ROWS) * d), sizeof *room);
+    if (!room) return gen_fail(err, GEN_NO_MEMORY, "no memory for covariances of %lld features", (long long)d);
+    gen_status status = frechet_in(room, a, n_a, b, n_b, d, distance, err);
+    gen_free(room);
+    return status;
+}
+
+/* Mean of (x.y / d + 1)^3 over pairs; a pair of one row with itself is left out when a is b. */
+static double kernel_mean(const float *a, const float *b, int64_t n, int64_t d)
+{
+    double sum = 0;
+    for (int64_t i = 0; i < n; i++)
+        for (int64_t j = 0; j < n; j++) {
+            float dot = 0;
+            if (a == b && i == j) continue;
+            for (int64_t k = 0; k < d; k++) dot += a[i * d + k] * b[j * d + k];
+            double base = (double)dot / (double)d + 1;
+            sum += base * base * base;
+        }
+    return sum / (double)(a == b ? n * (n - 1) : n * n);
+}
+
+double gen_kernel_distance(const float *a, int64_t n_a, const float *b, int64_t n_b, int64_t d)
+{
+    enum { SUBSET = 1000 };
+    int64_t n = n_a < n_b ? n_a : n_b, size = n < SUBSET ? n : SUBSET, subsets = size > 1 ? n / size : 0;
+    double sum = 0;
+    if (!subsets) return NAN;
+    for (int64_t s = 0; s < subsets; s++) {
+        const float *x = a + s * size * d, *y = b + s * size * d;
+        sum += kernel_mean(x, x, size, d) + kernel_mean(y, y, size, d) - 2 * kernel_mean(x, y, size, d);
+    }
+    return sum / (double)subsets;
 }

@@ -2,6 +2,7 @@
  *
  *     gen_output_errors(g, "", y, x);                              // outputs "mse", "sse", "psnr", "ssim" [N] of pictures in [0,1]
  *     double db = gen_psnr(a, b, n);
+ *     GEN_TRY(gen_frechet(features, n, others, n, 256, &distance, err));
  */
 #ifndef GEN_MODELS_METRICS_H
 #define GEN_MODELS_METRICS_H
@@ -26,6 +27,14 @@ double gen_mse_of(const float *a, const float *b, int64_t n);
 double gen_psnr(const float *a, const float *b, int64_t n); /* dB, peak 1; infinite when they are equal */
 /* a, b: [h,w,c] in [0,1]; as gen_image_ssim */
 double gen_ssim(const float *a, const float *b, int64_t h, int64_t w, int64_t c);
+
+/* ---- sets of feature vectors a[n_a,d], b[n_b,d] ---------------------------------------------------------------------------- */
+/* Frechet distance of the normal distributions fitted to both (Heusel et al. 2017): |m1 - m2|^2 + tr(S1 + S2 - 2 (S1^1/2 S2 S1^1/2)^1/2), with unbiased
+ * covariances. The root is that of a symmetric matrix, so no complex number can appear; what rounding makes negative counts as 0. */
+gen_status gen_frechet(const float *a, int64_t n_a, const float *b, int64_t n_b, int64_t d, double *distance,
+                       gen_error *err);
+/* Kernel distance (Binkowski et al. 2018): the unbiased estimate of MMD^2 with kernel (x.y / d + 1)^3, a mean over consecutive subsets of at most 1000 */
+double gen_kernel_distance(const float *a, int64_t n_a, const float *b, int64_t n_b, int64_t d);
 
 #ifdef __cplusplus
 }

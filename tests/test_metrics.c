@@ -4,6 +4,7 @@
 
 #include "core/program.h"
 #include "kernels/devices.h"
+#include "models/linalg.h"
 #include "models/metrics.h"
 #include "tests/test.h"
 
@@ -74,4 +75,41 @@ TEST(metrics_as_nodes_are_those_of_arrays)
         gen_params_free(params);
         device->ops->close(device);
     }
+}
+
+enum { N_A = 60, N_B = 45, D = 6 };
+
+static void make_features(int n, double k, float *x)
+{
+    for (int i = 0; i < n; i++)
+        for (int j = 0; j < D; j++)
+            x[i * D + j] =
+                (float)(sin(0.7 * i * (j + 1) + 1.3 * j + k) + 0.2 * k * j + 0.3 * cos(0.01 * i * i * (j + 2) + k));
+}
+
+TEST(metrics_frechet_distance_is_numpys)
+{
+    gen_error err = { 0 };
+    float a[N_A * D], b[N_B * D];
+    double distance = 0;
+    make_features(N_A, 0, a);
+    make_features(N_B, 1, b);
+    if (gen_frechet(a, N_A, b, N_B, D, &distance, &err) == GEN_NO_DEVICE) TEST_SKIP(err.text);
+    assert_true(fabs(distance - 3.1913306633) < 1e-5);
+    TEST_OK(gen_frechet(b, N_B, a, N_A, D, &distance, &err));
+    assert_true(fabs(distance - 3.1913306633) < 1e-5);
+    TEST_OK(gen_frechet(a, N_A, a, N_A, D, &distance, &err));
+    assert_true(fabs(distance) < 1e-9);
+    for (int i = 0; i < N_A * D; i++) a[i] = 0.5f; /* no variance at all: only the means are apart */
+    TEST_OK(gen_frechet(a, N_A, a, 10, D, &distance, &err));
+    assert_true(fabs(distance) < 1e-9);
+    assert_int_equal(gen_frechet(a, 1, b, N_B, D, &distance, &err), GEN_BAD_SHAPE);
+}
+
+TEST(metrics_kernel_distance_is_numpys)
+{
+    float a[N_A * D], b[N_B * D];
+    make_features(N_A, 0, a);
+    make_features(N_B, 1, b);
+    assert_true(fabs(gen_kernel_distance(a, N_A, b, N_B, D) - 1.4618016732) < 1e-5);
 }
