@@ -44,8 +44,11 @@ function(gen_add_test_program)
     endforeach()
 endfunction()
 
-# Of the tree and of the package: once, in builds without sanitizers.
+# Of the tree and of the package: once, in the build that users run.
 function(gen_add_tree_tests)
+    if(GEN_TEST_PREFIX)
+        return()
+    endif()
     list(FILTER PUBLIC_HEADERS EXCLUDE REGEX _list.h$) # rows, included with a macro defined
     gen_add_test(layers COMMAND ${PROJECT_SOURCE_DIR}/tools/layers.py LABELS quick)
     gen_add_test(format COMMAND ${PROJECT_SOURCE_DIR}/tools/format --check LABELS quick)
