@@ -19,7 +19,8 @@ enum { CLI_MAX_WORDS = 64, CLI_MAX_EXTRA = 128 };
 enum { CLI_GOOD = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 typedef struct cli_options {
-    const char *output, *device, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind, *mode, *op, *levels;
+    const char *output, *device, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind, *mode, *op,
+        *levels, *features;
     int64_t json, quiet, threads, seed, n, frames, is_samples, limit, add_label, sub_label, label, explain_memory,
         profile, markdown, steps, batch, help;
     double low, high, seconds;
