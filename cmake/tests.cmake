@@ -52,6 +52,7 @@ function(gen_add_tree_tests)
     list(FILTER PUBLIC_HEADERS EXCLUDE REGEX _list.h$) # rows, included with a macro defined
     gen_add_test(layers COMMAND ${PROJECT_SOURCE_DIR}/tools/layers.py LABELS quick)
     gen_add_test(format COMMAND ${PROJECT_SOURCE_DIR}/tools/format --check LABELS quick)
+    gen_add_test(readme COMMAND ${PROJECT_SOURCE_DIR}/tools/readme.py $<TARGET_FILE:gen> LABELS quick)
     gen_add_test(headers COMMAND ${PROJECT_SOURCE_DIR}/tests/headers/run ${PUBLIC_HEADERS} LABELS quick)
     gen_add_test(installed COMMAND ${PROJECT_SOURCE_DIR}/tests/installed/run ${PROJECT_BINARY_DIR} LABELS full)
     gen_add_test(exports COMMAND ${PROJECT_SOURCE_DIR}/tests/installed/exports $<TARGET_FILE:gen_shared> LABELS quick)
