@@ -113,11 +113,14 @@ static gen_status add_up(work *w, gen_error *err)
 {
     for (int64_t i = 0; i < w->range.n; i += CHUNK) {
         int64_t n = read_chunk(w, i);
-        for (int64_t k = 0; k < n * w->p; k++) w->mean[k % w->p] += (double)w->x[k] / (double)w->range.n;
+        for (int64_t r = 0; r < n; r++)
+            for (int64_t k = 0; k < w->p; k++) w->mean[k] += (double)w->x[r * w->p + k];
     }
+    for (int64_t k = 0; k < w->p; k++) w->mean[k] /= (double)w->range.n;
     for (int64_t i = 0; i < w->range.n; i += CHUNK) {
         int64_t n = read_chunk(w, i);
-        for (int64_t k = 0; k < n * w->p; k++) w->centred[k] = (double)w->x[k] - w->mean[k % w->p];
+        for (int64_t r = 0; r < n; r++)
+            for (int64_t k = 0; k < w->p; k++) w->centred[r * w->p + k] = (double)w->x[r * w->p + k] - w->mean[k];
         GEN_TRY(gen_gram_add(w->centred, n, w->p, w->c, err));
     }
     return GEN_OK;
