@@ -73,6 +73,12 @@ gen_status cli_parse_grid(const char *text, int64_t *columns, int64_t *rows, gen
 /* Says which file was written and how many things are in it: a line, or with --json one object. */
 gen_status cli_print_file(cli_args *a, const char *path, int64_t n, const char *things, gen_error *err);
 
+/* Filters of the run's first layer as a grid of pictures (plot_filters.c). */
+gen_status cli_plot_filters(const cli_args *a, gen_run *run, const char *path, gen_error *err);
+/* Are the words two picture files or folders of them, and no runs? Then what lies between them (eval_pictures.c). */
+bool cli_are_pictures(const cli_args *a);
+gen_status cli_eval_pictures(const cli_args *a, gen_error *err);
+
 /* One JSON object on standard output. */
 gen_status cli_print_json(gen_json_out *out, gen_error *err);
 

@@ -257,6 +257,7 @@ static int run(cli_args *a, gen_error *err)
 {
     evaluation *e = gen_arena_alloc(a->arena, CLI_MAX_WORDS * sizeof *e);
     if (cli_need_words(&cli_eval, a, 1, CLI_MAX_WORDS, err) != GEN_OK) return CLI_USAGE;
+    if (cli_are_pictures(a)) return cli_eval_pictures(a, err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
     if (!e) return gen_fail(err, GEN_NO_MEMORY, "no memory for results"), CLI_FAILED;
     for (int i = 0; i < a->n_words; i++) {
         e[i] = (evaluation){ .a = a, .folder = a->word[i] };
@@ -271,5 +272,10 @@ static int run(cli_args *a, gen_error *err)
 static const char *const takes[] = { "data",    "limit",   "is-samples", "features", "n", "checkpoint",
                                      "weights", "threads", "device",     "json",     NULL };
 const cli_verb cli_eval = {
-    "eval", "RUN [RUN …]", "how good models are on test data; several runs side by side", takes, 0, run
+    "eval",
+    "RUN [RUN …]",
+    "how good models are on test data, side by side; or how far apart two pictures or folders are",
+    takes,
+    0,
+    run
 };
