@@ -163,9 +163,8 @@ static void emit_grid(trainer *t, const char *name, const float *pictures)
 }
 
 /* The same codes every time, so that the grids of a run are a film. */
-static gen_status sample(trainer *t, gen_error *err)
+static gen_status sample_codes(trainer *t, gen_error *err)
 {
-    if (!t->decode) return GEN_OK;
     int64_t d = gen_latent_size(t->run), pixels = t->run->height * t->run->width * t->run->channels;
     float *z = gen_alloc((size_t)(N_GRID * d), sizeof *z),
           *pictures = gen_alloc((size_t)(N_GRID * pixels), sizeof *pictures);
@@ -177,6 +176,37 @@ static gen_status sample(trainer *t, gen_error *err)
     if (status == GEN_OK) emit_grid(t, "samples", pictures);
     gen_free(z);
     gen_free(pictures);
+    return status;
+}
+
+/* Rows of noisy test pictures, each above what the model makes of them. room: 3 batches */
+static gen_status sample_denoised(trainer *t, float *room, gen_error *err)
+{
+    int64_t pixels = t->run->height * t->run->width * t->run->channels, batch = GEN_EVAL_BATCH * pixels,
+            row = GRID_SIDE * pixels, indices[GEN_EVAL_BATCH];
+    float *noisy = room, *denoised = noisy + batch, *x = denoised + batch;
+    gen_range test = t->data->splits[gen_data_test_split(t->data)];
+    for (int64_t i = 0; i < GEN_EVAL_BATCH; i++) indices[i] = test.first + i % test.n;
+    gen_dataset_batch(t->data, indices, GEN_EVAL_BATCH, x);
+    GEN_TRY(gen_program_feed(t->eval, "x", x, batch, err));
+    GEN_TRY(gen_program_run(t->eval, state_at(t, 0), err));
+    GEN_TRY(gen_program_fetch(t->eval, "noisy", noisy, batch, err));
+    GEN_TRY(gen_program_fetch(t->eval, "denoised", denoised, batch, err));
+    for (int64_t r = 0; r < GRID_SIDE; r++)
+        memcpy(x + r * row, (r % 2 ? denoised : noisy) + r / 2 * row, (size_t)row * sizeof *x);
+    emit_grid(t, "denoised", x);
+    return GEN_OK;
+}
+
+static gen_status sample(trainer *t, gen_error *err)
+{
+    if (t->decode) return sample_codes(t, err);
+    if (!t->eval || gen_program_shape(t->eval, "denoised").rank != 4) return GEN_OK;
+    int64_t pixels = t->run->height * t->run->width * t->run->channels;
+    float *room = gen_alloc((size_t)(3 * GEN_EVAL_BATCH * pixels), sizeof *room);
+    if (!room) return gen_fail(err, GEN_NO_MEMORY, "no memory for samples");
+    gen_status status = sample_denoised(t, room, err);
+    gen_free(room);
     return status;
 }
 
