@@ -205,6 +205,7 @@ static void eval(gen_graph *g, const gen_model_context *m)
     gen_node *logits = head(g, m, features(g, m, x, false));
     gen_output(g, "loss", gen_cross_entropy(g, logits, label));
     gen_output(g, "accuracy", hits(g, logits, label));
+    gen_output(g, "guess", gen_argmax(g, logits)); /* [N,1] */
 }
 
 static void encode(gen_graph *g, const gen_model_context *m)

@@ -247,6 +247,11 @@ static gen_status filters(codes *c, gen_error *err)
     return cli_plot_filters(c->a, c->run, *c->a->o.output ? c->a->o.output : "filters.png", err);
 }
 
+static gen_status confusion(codes *c, gen_error *err)
+{
+    return cli_plot_confusion(c->a, c->run, *c->a->o.output ? c->a->o.output : "confusion.png", err);
+}
+
 static int run_encode(cli_args *a, gen_error *err)
 {
     return with_run(a, &cli_encode, encode, true, err);
@@ -255,6 +260,7 @@ static int run_encode(cli_args *a, gen_error *err)
 static int run_plot(cli_args *a, gen_error *err)
 {
     if (!strcmp(a->o.kind, "filters")) return with_run(a, &cli_plot, filters, false, err);
+    if (!strcmp(a->o.kind, "confusion")) return with_run(a, &cli_plot, confusion, false, err);
     bool only_log = !strcmp(a->o.kind, "curves");
     return with_run(a, &cli_plot, only_log ? curves : plot, !only_log, err);
 }
@@ -264,5 +270,7 @@ static const char *const encode_takes[] = { "output",  "data",   "limit", "check
 static const char *const plot_takes[] = { "kind",    "output",  "data",   "limit", "checkpoint",
                                           "weights", "threads", "device", "json",  NULL };
 const cli_verb cli_encode = { "encode", "RUN", "codes of test pictures as .csv or .npy", encode_takes, 0, run_encode };
-const cli_verb cli_plot = { "plot",     "RUN", "curves, latent scatter, manifold, histograms, filters as .png or .svg",
-                            plot_takes, 0,     run_plot };
+const cli_verb cli_plot = {
+    "plot",     "RUN", "curves, latent scatter, manifold, histograms, filters, confusion as .png or .svg",
+    plot_takes, 0,     run_plot
+};
