@@ -1,7 +1,6 @@
 /* Building a plan: what is needed, units, order, steps. */
 #include "core/plan.h"
 
-#include <assert.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -191,8 +190,9 @@ static gen_status order_units(plan_build *b, int32_t *order, int32_t *n_order)
     }
     int32_t alive = 0;
     for (int32_t u = 0; u < b->n_units; u++) alive += !b->units[u].dead;
-    assert(*n_order == alive); /* fusion made no circle */
-    return GEN_OK;
+    if (*n_order == alive) return GEN_OK;
+    return gen_fail(b->err, GEN_UNSUPPORTED, "%d of the plan's %d steps wait for each other: a fusion went wrong",
+                    alive - *n_order, alive);
 }
 
 /* ---- steps ------------------------------------------------------------------------------------------------------------- */

@@ -1,7 +1,7 @@
 /* models/checkpoint.h: the state of a training on disk, in two files of safetensors:
  *
- *   checkpoints/step-XXXXXXXX.safetensors         what PyTorch's load_state_dict takes: weights and running statistics, its names and layouts
- *   checkpoints/step-XXXXXXXX.state.safetensors   moments, counters, EMA: what only training needs
+ *   checkpoints/step-00000120.safetensors         what PyTorch's load_state_dict takes: weights and running statistics, its names and layouts
+ *   checkpoints/step-00000120.state.safetensors   moments, counters, EMA: what only training needs
  *
  * and two links, latest and best. The state is renamed into place first and the weights last, then latest: whatever moment a kill -9 comes, latest
  * names a complete pair. Bytes depend on the numbers alone (never on time, host or threads).
