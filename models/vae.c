@@ -46,12 +46,12 @@ static const gen_option options[] = {
 };
 
 static const gen_preset presets[] = {
-    { "gdl-vae-digits", "net=gdl-digits latent=2 r-loss-factor=1000 init=keras batch=32 lr=5e-4 epochs=200",
+    { "gdl-vae-digits", "net=gdl-digits latent=2 r-loss-factor=1000 init=keras batch=32 lr=5e-4 epochs=200 schedule=constant",
       "D. Foster, Generative Deep Learning, 1st ed., 03_03", "mnist" },
-    { "gdl-vae-faces", "net=gdl-faces latent=200 r-loss-factor=10000 init=keras batch-norm=1 dropout=0.25 batch=32 lr=5e-4 epochs=200",
+    { "gdl-vae-faces", "net=gdl-faces latent=200 r-loss-factor=10000 init=keras batch-norm=1 dropout=0.25 batch=32 lr=5e-4 epochs=200 schedule=constant",
       "D. Foster, Generative Deep Learning, 1st ed., 03_05", "celeba" },
-    { "mlp-vae", "net=mlp hidden=400 latent=20 batch=128 lr=1e-3 epochs=10", "PyTorch examples, vae: 784-400-20", "mnist" },
-    { "kingma", "net=mlp hidden=500 latent=20 batch=100 optimiser=adam lr=1e-3 epochs=100", "Kingma & Welling 2014, section 5: 500 hidden units", "mnist" },
+    { "mlp-vae", "net=mlp hidden=400 latent=20 batch=128 lr=1e-3 epochs=10 schedule=constant", "PyTorch examples, vae: 784-400-20", "mnist" },
+    { "kingma", "net=mlp hidden=500 latent=20 batch=100 optimiser=adam lr=1e-3 epochs=100 schedule=constant", "Kingma & Welling 2014, section 5: 500 hidden units", "mnist" },
     { "vae-nll", "net=mlp hidden=400 latent=40 binarise=static batch=100 lr=1e-4 schedule=step decay-epochs=150 decay-factor=0.631 epochs=500",
       "benchmark_VAE reproducibility: 784-400-z40, 89.78 nats with 200 importance samples", "mnist" },
     { "bench-vae", "net=bench latent=2 r-loss-factor=1000 batch=32 lr=5e-4", "the VAE that training speed is compared on", "mnist" },
