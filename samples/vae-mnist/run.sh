@@ -1,5 +1,5 @@
 #!/bin/sh
-# The default VAE on MNIST, from nothing to pictures: about four minutes on two cores.
+# The default VAE on MNIST, from nothing to pictures: about four minutes on two cores, build included.
 set -eu
 cd "$(dirname "$0")/../.."
 out=${1:-runs/vae-mnist-sample}

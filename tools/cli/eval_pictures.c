@@ -29,8 +29,8 @@ static gen_status read_picture(const char *path, int32_t channels, gen_arena *ar
 static gen_status compare_two(const char *a, const char *b, gen_arena *arena, errors *sum, gen_error *err)
 {
     enum { RGB = 3 };
-    gen_image one, two;
-    float *x, *y;
+    gen_image one = { 0 }, two = { 0 };
+    float *x = NULL, *y = NULL;
     GEN_TRY(read_picture(a, RGB, arena, &one, &x, err));
     GEN_TRY(read_picture(b, RGB, arena, &two, &y, err));
     if (one.width_px != two.width_px || one.height_px != two.height_px)
