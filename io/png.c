@@ -22,6 +22,7 @@ typedef struct png_job {
     gen_bytes out;
     size_t out_room;
     int no_memory;
+    int in_header; /* before the picture's size is known to be possible */
 } png_job;
 
 static void on_error(png_structp png, png_const_charp message)
@@ -38,7 +39,10 @@ static void on_warning(png_structp png, png_const_charp message)
 
 static png_voidp allocate(png_structp png, png_alloc_size_t size)
 {
+    enum { LARGEST_UNPACKED = 17 << 20 }; /* above png_set_chunk_malloc_max */
     png_job *job = png_get_mem_ptr(png);
+    if (job->in_header && size > job->in_size + LARGEST_UNPACKED)
+        return NULL; /* a chunk that claims more than there is */
     void *block = gen_alloc(1, size);
     if (!block) job->no_memory = 1;
     return block;
@@ -111,7 +115,9 @@ static void read_picture(png_job *job)
     png_set_user_limits(job->png, GEN_IMAGE_MAX_PIXELS, GEN_IMAGE_MAX_PIXELS);
     png_set_chunk_malloc_max(job->png, 16 << 20);
     png_set_chunk_cache_max(job->png, 256);
+    job->in_header = 1;
     png_read_info(job->png, job->info);
+    job->in_header = 0;
     uint32_t width = png_get_image_width(job->png, job->info), height = png_get_image_height(job->png, job->info);
     if (!is_possible(job, height, png_get_rowbytes(job->png, job->info))) {
         job->status =
