@@ -21,6 +21,8 @@ typedef struct named_output {
 typedef struct param_entry {
     gen_node *node;
     gen_param_spec spec;
+    gen_node *value;  /* what the step has assigned to it so far; NULL: nothing */
+    gen_node *newest; /* value as a leaf, made when somebody asks for it */
 } param_entry;
 
 struct gen_graph {
@@ -160,6 +162,15 @@ static gen_node *source(gen_graph *g, gen_op op, const char *name, const gen_att
 
 gen_node *gen_input(gen_graph *g, const char *name, gen_shape shape)
 {
+    for (int32_t i = 0; i < g->nodes.n; i++) {
+        gen_node *known = g->nodes.at[i];
+        if (known->op != GEN_OP_INPUT || strcmp(known->name, name)) continue;
+        if (gen_shape_equal(&known->shape, &shape)) return known;
+        char a[64], b[64];
+        gen_graph_fail(g, GEN_BAD_SHAPE, "input %s is used with two shapes: %s and %s", name,
+                       gen_shape_text(&known->shape, a, sizeof a), gen_shape_text(&shape, b, sizeof b));
+        return g->harmless;
+    }
     return source(g, GEN_OP_INPUT, name, &(gen_attr){ .shape = shape });
 }
 
@@ -195,8 +206,16 @@ static bool params_push(gen_graph *g, gen_node *node, gen_param_spec spec)
         g->params = grown;
         g->params_room = room;
     }
-    g->params[g->n_params++] = (param_entry){ node, spec };
+    g->params[g->n_params++] = (param_entry){ .node = node, .spec = spec };
     return true;
+}
+
+/* What the parameter holds at this place of the step. No gradient flows back through an update. */
+static gen_node *newest(gen_graph *g, param_entry *p)
+{
+    if (!p->value) return p->node;
+    if (!p->newest) p->newest = gen_stop(g, p->value);
+    return p->newest;
 }
 
 gen_node *gen_param(gen_graph *g, const char *name, gen_shape shape, gen_param_spec spec)
@@ -204,7 +223,7 @@ gen_node *gen_param(gen_graph *g, const char *name, gen_shape shape, gen_param_s
     for (int32_t i = 0; i < g->n_params; i++) {
         gen_node *known = g->params[i].node;
         if (strcmp(known->name, name)) continue;
-        if (gen_shape_equal(&known->shape, &shape)) return known;
+        if (gen_shape_equal(&known->shape, &shape)) return newest(g, &g->params[i]);
         char a[64], b[64];
         gen_graph_fail(g, GEN_BAD_SHAPE, "parameter %s is used with two shapes: %s and %s", name,
                        gen_shape_text(&known->shape, a, sizeof a), gen_shape_text(&shape, b, sizeof b));
@@ -226,12 +245,38 @@ gen_node *gen_graph_param(const gen_graph *g, int32_t i, gen_param_spec *spec)
     return g->params[i].node;
 }
 
+gen_node *gen_graph_param_newest(gen_graph *g, int32_t i)
+{
+    return newest(g, &g->params[i]);
+}
+
 /* ---- assignments and outputs ---------------------------------------------------------------------------------------- */
+
+static param_entry *find_param(gen_graph *g, const gen_node *param)
+{
+    for (int32_t i = 0; i < g->n_params; i++)
+        if (g->params[i].node == param || g->params[i].newest == param) return &g->params[i];
+    return NULL;
+}
 
 void gen_assign(gen_graph *g, gen_node *param, gen_node *value)
 {
-    gen_node *assign = gen_node_new(g, GEN_OP_ASSIGN, 2, (gen_node *[]){ param, value }, NULL);
-    if (assign != g->harmless && !list_push(&g->assigns, assign)) out_of_memory(g);
+    if (g->failure.status != GEN_OK) return;
+    param_entry *p = find_param(g, param);
+    if (!p) {
+        gen_graph_fail(g, GEN_BAD_SHAPE, "assign: %s is no parameter", param->name);
+        return;
+    }
+    gen_node *assign = gen_node_new(g, GEN_OP_ASSIGN, 2, (gen_node *[]){ p->node, value }, NULL);
+    if (assign == g->harmless) return;
+    p->value = value;
+    p->newest = NULL;
+    for (int32_t i = 0; i < g->assigns.n; i++)
+        if (g->assigns.at[i]->in[0] == p->node) { /* only the last value of a step is stored */
+            g->assigns.at[i] = assign;
+            return;
+        }
+    if (!list_push(&g->assigns, assign)) out_of_memory(g);
 }
 
 int32_t gen_graph_assigns(const gen_graph *g)

@@ -43,6 +43,7 @@ void gen_graph_fail(gen_graph *g, gen_status status, const char *format, ...) GE
 void gen_graph_scope(gen_graph *g, const char *layer);
 
 /* ---- sources, outputs ---------------------------------------------------------------------------------------------- */
+/* fed before each run; the same name twice is the same input (shapes must agree) */
 gen_node *gen_input(gen_graph *g, const char *name, gen_shape shape);
 gen_node *gen_const(gen_graph *g, gen_shape shape, const float *data); /* data is copied */
 gen_node *gen_fill(gen_graph *g, gen_shape shape, double value);
@@ -77,13 +78,16 @@ typedef struct gen_param_spec {
     bool counter; /* state that checkpoints of PyTorch lack and inference does not need (moments, step): kept apart */
 } gen_param_spec;
 
-/* A stored tensor. The same name twice is the same parameter (shapes must agree). */
+/* A stored tensor. The same name twice is the same parameter (shapes must agree). A graph reads like a program: after gen_assign (and so after
+ * gen_optim_minimise) the name stands for the new value, as a leaf through which no gradient flows. So one graph holds a step of several updates. */
 gen_node *gen_param(gen_graph *g, const char *name, gen_shape shape, gen_param_spec spec);
 int32_t gen_graph_params(const gen_graph *g);
 /* i-th distinct parameter, in order of creation */
 gen_node *gen_graph_param(const gen_graph *g, int32_t i, gen_param_spec *spec);
+/* what it holds at this place of the step */
+gen_node *gen_graph_param_newest(gen_graph *g, int32_t i);
 
-/* param becomes value at the end of the step; all reads see the old value. */
+/* param becomes value: nodes that hold param already see the old value, gen_param from here on gives the new one; the last value is stored. */
 void gen_assign(gen_graph *g, gen_node *param, gen_node *value);
 /* Makes a node fetchable by name. */
 void gen_output(gen_graph *g, const char *name, gen_node *node);

@@ -13,7 +13,7 @@
 
 #include "core/autodiff.h"
 
-enum { NAME_BYTES = 192, MAX_PARAMS = 4096 };
+enum { NAME_BYTES = 192, MAX_PARAMS = 2048 };
 
 typedef struct updater {
     gen_graph *g;
@@ -25,17 +25,23 @@ typedef struct updater {
     gen_node *ema_rate;   /* 1 - decay */
 } updater;
 
-static gen_node *state_like(updater *u, const char *what, const gen_node *param, gen_init init, double a)
+/* One parameter of the group. */
+typedef struct member {
+    gen_param_spec spec;
+    const char *name;
+    gen_node *param; /* what it holds before this update */
+} member;
+
+/* A state tensor of the same shape, "optim.<what>.<name>" or "ema.<name>"; its layout stays the parameter's, since checkpoints permute both alike. */
+static gen_node *state_like(updater *u, const char *what, const member *p)
 {
     char name[NAME_BYTES];
-    gen_param_spec spec = { 0 };
-    snprintf(name, sizeof name, "optim.%s.%s", what, param->name);
-    for (int32_t i = 0; i < gen_graph_params(u->g); i++)
-        if (gen_graph_param(u->g, i, &spec) == param) break;
-    spec.init = init; /* the layout stays the parameter's: moments are permuted like their parameter */
-    spec.a = a;
+    gen_param_spec spec = p->spec;
+    snprintf(name, sizeof name, "%s.%s", what, p->name);
+    spec.init = GEN_INIT_ZERO;
+    spec.a = 0;
     spec.state = spec.counter = true;
-    return gen_param(u->g, name, param->shape, spec);
+    return gen_param(u->g, name, p->param->shape, spec);
 }
 
 /* a + r (b - a) */
@@ -44,10 +50,10 @@ static gen_node *mix(gen_graph *g, gen_node *a, gen_node *b, double r)
     return gen_add(g, a, gen_scale(g, gen_sub(g, b, a), r));
 }
 
-static gen_node *adam_direction(updater *u, gen_node *param, gen_node *grad)
+static gen_node *adam_direction(updater *u, const member *p, gen_node *grad)
 {
     gen_graph *g = u->g;
-    gen_node *m = state_like(u, "m", param, GEN_INIT_ZERO, 0), *v = state_like(u, "v", param, GEN_INIT_ZERO, 0);
+    gen_node *m = state_like(u, "optim.m", p), *v = state_like(u, "optim.v", p);
     gen_node *m2 = mix(g, m, grad, 1 - u->o.beta1);
     gen_node *v2 = gen_add(g, gen_scale(g, v, u->o.beta2), gen_scale(g, gen_square(g, grad), 1 - u->o.beta2));
     gen_assign(g, m, m2);
@@ -56,54 +62,47 @@ static gen_node *adam_direction(updater *u, gen_node *param, gen_node *grad)
     return gen_mul(g, u->alpha, gen_div(g, m2, root));
 }
 
-static gen_node *rmsprop_direction(updater *u, gen_node *param, gen_node *grad)
+static gen_node *rmsprop_direction(updater *u, const member *p, gen_node *grad)
 {
     gen_graph *g = u->g;
-    gen_node *v = state_like(u, "v", param, GEN_INIT_ZERO, 0);
+    gen_node *v = state_like(u, "optim.v", p);
     gen_node *v2 = gen_add(g, gen_scale(g, v, u->o.rho), gen_scale(g, gen_square(g, grad), 1 - u->o.rho));
     gen_assign(g, v, v2);
     return gen_mul(g, u->lr, gen_div(g, grad, gen_affine(g, gen_sqrt(g, v2), 1, u->o.eps)));
 }
 
-static gen_node *sgd_direction(updater *u, gen_node *param, gen_node *grad)
+static gen_node *sgd_direction(updater *u, const member *p, gen_node *grad)
 {
     if (u->o.momentum == 0) return gen_mul(u->g, u->lr, grad);
-    gen_node *m = state_like(u, "m", param, GEN_INIT_ZERO, 0);
+    gen_node *m = state_like(u, "optim.m", p);
     gen_node *m2 = gen_add(u->g, gen_scale(u->g, m, u->o.momentum), grad);
     gen_assign(u->g, m, m2);
     return gen_mul(u->g, u->lr, m2);
 }
 
 /* The average starts as the parameter's own first value after the update, by a rate of 1 at t = 0. */
-static void average(updater *u, gen_node *param, gen_node *updated)
+static void average(updater *u, const member *p, gen_node *updated)
 {
-    char name[NAME_BYTES];
-    gen_param_spec spec = { 0 };
-    snprintf(name, sizeof name, "ema.%s", param->name);
-    for (int32_t i = 0; i < gen_graph_params(u->g); i++)
-        if (gen_graph_param(u->g, i, &spec) == param) break;
-    spec.init = GEN_INIT_ZERO;
-    spec.state = spec.counter = true;
-    gen_node *ema = gen_param(u->g, name, param->shape, spec);
+    gen_node *ema = state_like(u, "ema", p);
     gen_assign(u->g, ema, gen_add(u->g, ema, gen_mul(u->g, u->ema_rate, gen_sub(u->g, updated, ema))));
 }
 
-static void update(updater *u, gen_node *param, gen_node *grad)
+static void update(updater *u, const member *p, gen_node *grad)
 {
     gen_graph *g = u->g;
-    gen_graph_scope(g, param->name);
+    gen_graph_scope(g, p->name);
     if (u->scale) grad = gen_mul(g, grad, u->scale);
     bool decoupled = u->o.rule == GEN_ADAMW;
-    if (u->o.weight_decay != 0 && !decoupled) grad = gen_add(g, grad, gen_scale(g, param, u->o.weight_decay));
-    gen_node *from = param;
-    if (u->o.weight_decay != 0 && decoupled) from = gen_mul(g, param, gen_affine(g, u->lr, -u->o.weight_decay, 1));
-    gen_node *direction = u->o.rule == GEN_RMSPROP ? rmsprop_direction(u, param, grad)
-                          : u->o.rule == GEN_SGD   ? sgd_direction(u, param, grad)
-                                                   : adam_direction(u, param, grad);
+    if (u->o.weight_decay != 0 && !decoupled) grad = gen_add(g, grad, gen_scale(g, p->param, u->o.weight_decay));
+    gen_node *from = p->param;
+    if (u->o.weight_decay != 0 && decoupled) from = gen_mul(g, from, gen_affine(g, u->lr, -u->o.weight_decay, 1));
+    gen_node *direction = u->o.rule == GEN_RMSPROP ? rmsprop_direction(u, p, grad)
+                          : u->o.rule == GEN_SGD   ? sgd_direction(u, p, grad)
+                                                   : adam_direction(u, p, grad);
     gen_node *updated = gen_sub(g, from, direction);
     if (u->o.clip_value != 0) updated = gen_clamp(g, updated, -u->o.clip_value, u->o.clip_value);
-    gen_assign(g, param, updated);
-    if (u->ema_rate) average(u, param, updated);
+    gen_assign(g, p->param, updated);
+    if (u->ema_rate) average(u, p, updated);
     gen_graph_scope(g, "");
 }
 
@@ -188,13 +187,16 @@ static gen_optim_options with_defaults(gen_optim_options o)
     return o;
 }
 
-static int32_t find_learned(gen_graph *g, const char *prefix, gen_node **params)
+static int32_t find_learned(gen_graph *g, const char *prefix, member *members, gen_node **params)
 {
     int32_t n = 0;
-    for (int32_t i = 0; i < gen_graph_params(g); i++) {
+    for (int32_t i = 0; i < gen_graph_params(g) && n < MAX_PARAMS; i++) {
         gen_param_spec spec = { 0 };
-        gen_node *param = gen_graph_param(g, i, &spec);
-        if (!spec.state && !strncmp(param->name, prefix, strlen(prefix)) && n < MAX_PARAMS) params[n++] = param;
+        const char *name = gen_graph_param(g, i, &spec)->name;
+        if (spec.state || strncmp(name, prefix, strlen(prefix))) continue;
+        params[n] = gen_graph_param_newest(g, i);
+        members[n] = (member){ spec, name, params[n] };
+        n++;
     }
     return n;
 }
@@ -203,13 +205,14 @@ gen_optim_report gen_optim_minimise(gen_graph *g, gen_node *loss, const char *pr
 {
     updater u = { .g = g, .o = with_defaults(*options) };
     gen_optim_report report = { 0 };
+    member *members = gen_arena_alloc(gen_graph_arena(g), MAX_PARAMS * sizeof *members);
     gen_node **params = gen_arena_alloc(gen_graph_arena(g), MAX_PARAMS * sizeof(gen_node *));
     gen_node **grads = gen_arena_alloc(gen_graph_arena(g), MAX_PARAMS * sizeof(gen_node *));
-    if (!params || !grads) {
+    if (!members || !params || !grads) {
         gen_graph_fail(g, GEN_NO_MEMORY, "no memory for the optimiser");
         return report;
     }
-    int32_t n = find_learned(g, prefix, params);
+    int32_t n = find_learned(g, prefix, members, params);
     if (!n) gen_graph_fail(g, GEN_NOT_FOUND, "optimiser: no learned parameter starts with \"%s\"", prefix);
     if (gen_graph_check(g, NULL) != GEN_OK) return report;
     gen_gradient(g, loss, NULL, n, params, grads);
@@ -219,7 +222,7 @@ gen_optim_report gen_optim_minimise(gen_graph *g, gen_node *loss, const char *pr
         gen_node *ratio = gen_div(g, gen_scalar(g, u.o.clip_norm), gen_affine(g, report.grad_norm, 1, 1e-6));
         u.scale = gen_min(g, ratio, gen_scalar(g, 1));
     }
-    for (int32_t i = 0; i < n; i++) update(&u, params[i], grads[i]);
+    for (int32_t i = 0; i < n; i++) update(&u, &members[i], grads[i]);
     report.lr = u.lr;
     report.n_params = n;
     return report;

@@ -39,7 +39,8 @@ typedef struct gen_optim_report {
 } gen_optim_report;
 
 /* Adds gradient and update of every parameter that is learned and whose name starts with prefix. State is stored as "optim.<what>.<name>" and
- * "optim.<prefix>step"; what params lack is made by gen_params_add. */
+ * "optim.<prefix>step"; what params lack is made by gen_params_add. Layers built afterwards see the updated
+ * values (gen_param), so a step of several updates is one graph: the discriminator's, then the generator's through the new discriminator. */
 gen_optim_report gen_optim_minimise(gen_graph *g, gen_node *loss, const char *prefix, const gen_optim_options *options);
 
 #ifdef __cplusplus

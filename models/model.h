@@ -68,6 +68,8 @@ typedef struct gen_model {
     void (*translate)(gen_graph *g, const gen_model_context *m);
     bool (*any_size)(const gen_model_context *m);
     int64_t (*latent)(const gen_model_context *m); /* D */
+    /* Batches that one training step takes (a critic that learns several times a step): x is then [batches * N,H,W,C]. NULL: 1. */
+    int64_t (*batches)(const gen_model_context *m);
 } gen_model;
 
 /* The list of models (models.c); NULL ends it. */
@@ -75,6 +77,9 @@ extern const gen_model *const gen_models[];
 
 const gen_model *gen_model_find(const char *name); /* NULL: none of that name */
 const gen_preset *gen_preset_find(const gen_model *model, const char *name);
+
+/* Images that a training step takes: batch times batches. */
+int64_t gen_model_step_images(const gen_model *model, const gen_model_context *m);
 
 /* Names that mean a model with a preset: "mlp-vae" -> vae, "mlp-vae". False if name is no alias; every preset's name is one. */
 bool gen_model_alias(const char *name, const gen_model **model, const gen_preset **preset);

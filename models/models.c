@@ -33,3 +33,8 @@ bool gen_model_alias(const char *name, const gen_model **model, const gen_preset
     }
     return false;
 }
+
+int64_t gen_model_step_images(const gen_model *model, const gen_model_context *m)
+{
+    return m->batch * (model->batches ? model->batches(m) : 1);
+}

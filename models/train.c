@@ -20,7 +20,9 @@ typedef struct trainer {
     gen_train_hooks hooks;
     gen_batches *batches;
     gen_program *train, *eval, *decode;
-    int64_t batch, per_epoch, n_steps;
+    int64_t batch;  /* what the model's graph is built for */
+    int64_t images; /* that a step takes: a multiple of batch */
+    int64_t per_epoch, n_steps;
     int64_t checkpoint_every, sample_every;
     double sums[MAX_SCALARS]; /* of each output since the last log line */
     int64_t in_sums;
@@ -70,7 +72,9 @@ static gen_status start(trainer *t, gen_error *err)
 {
     const gen_train_options *o = &t->run->settings.train;
     t->batch = o->batch;
-    GEN_TRY(gen_batches_new(t->data, t->data->splits[GEN_SPLIT_TRAIN], t->batch, (uint64_t)o->seed, &t->batches, err));
+    gen_model_context m = gen_run_context(t->run, t->batch);
+    t->images = gen_model_step_images(t->run->settings.model, &m);
+    GEN_TRY(gen_batches_new(t->data, t->data->splits[GEN_SPLIT_TRAIN], t->images, (uint64_t)o->seed, &t->batches, err));
     find_lengths(t);
     GEN_TRY(make_train_program(t, err));
     return make_inference_programs(t, err);
@@ -94,9 +98,9 @@ static gen_run_state state_at(const trainer *t, int64_t step)
 static gen_status feed(trainer *t, const gen_batch *batch, gen_error *err)
 {
     int64_t pixels = t->run->height * t->run->width * t->run->channels;
-    GEN_TRY(gen_program_feed(t->train, "x", batch->x, t->batch * pixels, err));
+    GEN_TRY(gen_program_feed(t->train, "x", batch->x, t->images * pixels, err));
     if (gen_program_wants(t->train, "label"))
-        GEN_TRY(gen_program_feed(t->train, "label", batch->labels, t->batch, err));
+        GEN_TRY(gen_program_feed(t->train, "label", batch->labels, t->images, err));
     return GEN_OK;
 }
 
@@ -124,7 +128,7 @@ static void report(trainer *t, int64_t step, const double scalars[MAX_SCALARS])
     t->in_sums++;
     bool line = step % t->run->settings.train.log_every == 0 || step == t->n_steps;
     if (line) {
-        rate = (double)(t->in_sums * t->batch) / (now - t->since_s);
+        rate = (double)(t->in_sums * t->images) / (now - t->since_s);
         for (int32_t i = 0; i < n; i++) {
             char name[64] = "train/";
             strncat(name, gen_program_output_name(t->train, i), sizeof name - 7);

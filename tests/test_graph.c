@@ -116,3 +116,15 @@ TEST(params_filter_rskc_lies_as_kcrs_in_a_checkpoint)
     /* r=1 s=0 c=2 k=3 is ours[((1*2+0)*3+2)*4+3] = 35, theirs[((3*3+2)*2+1)*2+0] */
     assert_true(theirs[((3 * 3 + 2) * 2 + 1) * 2] == 35);
 }
+
+TEST(graph_input_of_the_same_name_is_the_same)
+{
+    gen_graph *g = gen_graph_new();
+    gen_error err = { 0 };
+    gen_node *x = gen_input(g, "x", GEN_SHAPE(2, 3));
+    assert_ptr_equal(gen_input(g, "x", GEN_SHAPE(2, 3)), x);
+    gen_input(g, "x", GEN_SHAPE(3, 2));
+    assert_int_equal(gen_graph_check(g, &err), GEN_BAD_SHAPE);
+    assert_non_null(strstr(err.text, "input x is used with two shapes"));
+    gen_graph_free(g);
+}

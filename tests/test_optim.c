@@ -180,3 +180,82 @@ TEST(optim_refuses_a_prefix_without_parameters)
     assert_non_null(strstr(err.text, "\"d.\""));
     gen_graph_free(g);
 }
+
+/* ---- several updates in a step ---------------------------------------------------------------------------------------------------- */
+
+/* w after `steps` runs of a graph with `updates` updates each; x does not change */
+static void run_unrolled(const gen_optim_options *o, int updates, int steps, double w[D], double ema[D])
+{
+    gen_error err = { 0 };
+    gen_device *device;
+    gen_program *p;
+    float x[D] = { 0.3F, -1, 2, 0.7F, 0 }, host[D];
+    TEST_OK(gen_device_open("cpu64", 1, &device, &err));
+    gen_params *params = gen_params_new(device);
+    gen_graph *g = gen_graph_new();
+    for (int u = 0; u < updates; u++) {
+        gen_node *now = gen_param(g, "w", GEN_SHAPE(D), (gen_param_spec){ .init = GEN_INIT_CONST, .a = 1 });
+        gen_node *in = gen_input(g, "x", GEN_SHAPE(D));
+        gen_optim_minimise(g, gen_sum_all(g, gen_exp(g, gen_sub(g, now, in))), "", o);
+    }
+    TEST_OK(gen_program_new(g, device, params, 0, &p, &err));
+    TEST_OK(gen_program_feed(p, "x", x, D, &err));
+    for (int s = 0; s < steps; s++) TEST_OK(gen_program_run(p, (gen_run_state){ .step = (uint64_t)s }, &err));
+    TEST_OK(gen_params_read(params, gen_params_find(params, "w"), host, &err));
+    for (int i = 0; i < D; i++) w[i] = (double)host[i];
+    TEST_OK(gen_params_read(params, gen_params_find(params, "ema.w"), host, &err));
+    for (int i = 0; i < D; i++) ema[i] = (double)host[i];
+    gen_program_free(p);
+    gen_params_free(params);
+    device->ops->close(device);
+}
+
+TEST(optim_updates_unrolled_in_one_step_are_steps)
+{
+    static const gen_rule rules[] = { GEN_SGD, GEN_ADAM, GEN_ADAMW, GEN_RMSPROP };
+    for (size_t r = 0; r < sizeof rules / sizeof *rules; r++) {
+        gen_optim_options o = { .rule = rules[r],
+                                .lr = 0.05,
+                                .momentum = 0.5,
+                                .weight_decay = 0.1,
+                                .clip_norm = 0.5,
+                                .clip_value = 2,
+                                .ema = 0.9,
+                                .warmup_steps = 4 };
+        double one[D], three[D], ema_one[D], ema_three[D];
+        run_unrolled(&o, 1, 6, one, ema_one);
+        run_unrolled(&o, 3, 2, three, ema_three);
+        for (int i = 0; i < D; i++) {
+            assert_near(three[i], one[i], "w", i);
+            assert_near(ema_three[i], ema_one[i], "ema.w", i);
+        }
+    }
+}
+
+/* d <- d - d loss_d; then g <- g - d_new: what a generator learns from is the discriminator as it is after its own update. */
+TEST(optim_second_group_sees_the_first_updated)
+{
+    gen_error err = { 0 };
+    gen_device *device;
+    gen_program *p;
+    TEST_OK(gen_device_open("cpu64", 1, &device, &err));
+    gen_params *params = gen_params_new(device);
+    gen_graph *g = gen_graph_new();
+    gen_param_spec spec = { .init = GEN_INIT_CONST, .a = 1 };
+    gen_optim_options o = { .rule = GEN_SGD, .lr = 0.25 };
+    gen_node *fake = gen_param(g, "g.w", GEN_SHAPE(1), spec);
+    gen_node *d = gen_param(g, "d.w", GEN_SHAPE(1), spec);
+    gen_optim_minimise(g, gen_sum_all(g, gen_mul(g, gen_square(g, d), gen_stop(g, fake))), "d.", &o); /* d = 1 - 0.5 */
+    gen_node *d_new = gen_param(g, "d.w", GEN_SHAPE(1), spec);
+    gen_optim_minimise(g, gen_sum_all(g, gen_mul(g, d_new, fake)), "g.", &o); /* g = 1 - 0.25 * 0.5 */
+    TEST_OK(gen_program_new(g, device, params, 0, &p, &err));
+    TEST_OK(gen_program_run(p, (gen_run_state){ 0 }, &err));
+    float w = 0;
+    TEST_OK(gen_params_read(params, gen_params_find(params, "d.w"), &w, &err));
+    assert_near((double)w, 0.5, "d.w", 0);
+    TEST_OK(gen_params_read(params, gen_params_find(params, "g.w"), &w, &err));
+    assert_near((double)w, 0.875, "g.w", 0);
+    gen_program_free(p);
+    gen_params_free(params);
+    device->ops->close(device);
+}

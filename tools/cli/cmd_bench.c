@@ -68,7 +68,8 @@ static gen_status make(timing *t, cli_args *a, const workload *w, gen_device *de
     GEN_TRY(gen_settings_start(&t->run.settings, gen_model_find(w->model), a->arena, err));
     GEN_TRY(gen_settings_preset(&t->run.settings, w->preset, err));
     GEN_TRY(gen_run_program(&t->run, t->run.settings.model->train, "be trained", w->batch, &t->program, err));
-    int64_t n = w->batch * w->height * w->width * w->channels;
+    gen_model_context m = gen_run_context(&t->run, w->batch);
+    int64_t n = gen_model_step_images(t->run.settings.model, &m) * w->height * w->width * w->channels;
     float *x = gen_arena_alloc(a->arena, (size_t)n * sizeof *x);
     if (!x) return gen_fail(err, GEN_NO_MEMORY, "no memory for a batch");
     for (int64_t i = 0; i < n; i++) x[i] = gen_uniform_from_word(gen_random_word(1, 0, (uint64_t)i));
