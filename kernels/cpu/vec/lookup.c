@@ -1,0 +1,79 @@
+/* kernels/cpu/vec/lookup.c: rows of tables.
+ *
+ *   gather        y[i,:] = table[index[i],:]; an index that names no row gives zeros
+ *   scatter_add   y[v,:] = sum_{i: index[i] = v} dy[i,:], in the order of i; a part owns rows of y and reads all indices
+ *   one_hot       y[i,v] = index[i] == v
+ */
+#include "kernels/cpu/kernel.h"
+#include "kernels/cpu/vec/vec.h"
+
+enum { PART_ELEMENTS = 16384, PART_ROWS = 16 };
+
+/* The row that an index names; -1 when it names none. */
+static int64_t row_of(float index, int64_t n_rows)
+{
+    if (!(index >= 0 && index < (float)n_rows)) return -1;
+    int64_t row = (int64_t)index;
+    return (float)row == index ? row : -1;
+}
+
+static int64_t last_dim(const gen_shape *s)
+{
+    return s->dim[s->rank - 1];
+}
+
+static void rows_setup(const gen_call *c, cpu_work *w)
+{
+    w->parts[0] = cpu_parts_for(gen_shape_count(&c->out[0].shape), PART_ELEMENTS);
+}
+
+static void gather_run(const gen_call *c, const cpu_job *job)
+{
+    const gen_shape *table = &c->in[0].shape;
+    const float *index = c->in[1].data;
+    int64_t begin, end, n_d = table->dim[1];
+    cpu_part_range(job, gen_shape_count(&c->in[1].shape), 1, &begin, &end);
+    for (int64_t i = begin; i < end; i++) {
+        int64_t v = row_of(index[i], table->dim[0]);
+        float *to = (float *)c->out[0].data + i * n_d;
+        if (v < 0) memset(to, 0, (size_t)n_d * sizeof *to);
+        else memcpy(to, (const float *)c->in[0].data + v * n_d, (size_t)n_d * sizeof *to);
+    }
+}
+
+static void scatter_setup(const gen_call *c, cpu_work *w)
+{
+    w->parts[0] = cpu_parts_for(c->out[0].shape.dim[0], PART_ROWS);
+}
+
+static void scatter_add_run(const gen_call *c, const cpu_job *job)
+{
+    const gen_shape *table = &c->out[0].shape;
+    const float *index = c->in[0].data, *dy = c->in[1].data;
+    float *y = c->out[0].data;
+    int64_t begin, end, n_d = table->dim[1], n = gen_shape_count(&c->in[0].shape);
+    cpu_part_range(job, table->dim[0], 1, &begin, &end);
+    memset(y + begin * n_d, 0, (size_t)((end - begin) * n_d) * sizeof *y);
+    for (int64_t i = 0; i < n; i++) {
+        int64_t v = row_of(index[i], table->dim[0]);
+        if (v < begin || v >= end) continue;
+        for (int64_t d = 0; d < n_d; d++) y[v * n_d + d] += dy[i * n_d + d];
+    }
+}
+
+static void one_hot_run(const gen_call *c, const cpu_job *job)
+{
+    const float *index = c->in[0].data;
+    int64_t begin, end, n_v = last_dim(&c->out[0].shape);
+    cpu_part_range(job, gen_shape_count(&c->in[0].shape), 1, &begin, &end);
+    for (int64_t i = begin; i < end; i++) {
+        float *y = (float *)c->out[0].data + i * n_v;
+        int64_t v = row_of(index[i], n_v);
+        memset(y, 0, (size_t)n_v * sizeof *y);
+        if (v >= 0) y[v] = 1;
+    }
+}
+
+const cpu_kernel VEC_FN(gather) = { VEC_NAME("gather"), NULL, rows_setup, NULL, gather_run };
+const cpu_kernel VEC_FN(scatter_add) = { VEC_NAME("scatter_add"), NULL, scatter_setup, NULL, scatter_add_run };
+const cpu_kernel VEC_FN(one_hot) = { VEC_NAME("one_hot"), NULL, rows_setup, NULL, one_hot_run };
