@@ -391,6 +391,48 @@ TEST(gradient_of_composed_layers_is_their_finite_difference)
     }
 }
 
+/* conv2d of an upsampled image is built as a transposed convolution of the small one (core/op/conv.c); two signs keep the other one as it is written. */
+static void check_folded(int32_t kernel, int32_t scale, const int32_t pad[4])
+{
+    walk *w = gen_alloc(1, sizeof *w);
+    gen_graph *g = w->g = gen_graph_new();
+    gen_window window = gen_window_of(kernel, 1, 0);
+    gen_shape shape = GEN_SHAPE(kernel, kernel, 3, 2);
+    memcpy(window.pad, pad, sizeof window.pad);
+    gen_node *x = random_input(w, "x", &(gen_shape)S(2, 3, 4, 3), (op_domain){ -1, 1, false }, 1);
+    gen_node *filter = random_input(w, "w", &shape, (op_domain){ -1, 1, false }, 2);
+    gen_node *up = gen_upsample(g, x, scale);
+    gen_node *folded = gen_conv2d(g, up, filter, window),
+             *plain = gen_conv2d(g, gen_neg(g, gen_neg(g, up)), filter, window);
+    check_graph(w, "folded upsampling");
+    assert_int_equal(folded->op, GEN_OP_CONV2D_T);
+    assert_int_equal(plain->op, GEN_OP_CONV2D);
+    assert_true(gen_shape_equal(&folded->shape, &plain->shape));
+    compute(w, folded);
+    compute(w, plain);
+    for (int64_t i = 0; i < count_of(plain); i++)
+        if (fabs(value_of(w, folded)[i] - value_of(w, plain)[i]) > 1e-12)
+            fail_msg("%dx%d after times %d, element %lld is %.12g, expected %.12g", kernel, kernel, scale, (long long)i,
+                     value_of(w, folded)[i], value_of(w, plain)[i]);
+    check_gradients(w, "folded upsampling", folded, 2, (gen_node *[]){ x, filter }, (bool[]){ true, true });
+    gen_graph_free(g);
+    gen_free(w);
+}
+
+TEST(gradient_and_value_of_a_conv_after_upsampling)
+{
+    static const int32_t pads[][4] = {
+        { 0, 0, 0, 0 }, { 1, 1, 1, 1 }, { 2, 2, 2, 2 }, { 0, 1, 2, 1 }, { -1, 0, 1, -1 }
+    };
+    for (int32_t kernel = 1; kernel <= 5; kernel++)
+        for (int32_t scale = 2; scale <= 3; scale++)
+            for (size_t i = 0; i < COUNT_OF(pads); i++) {
+                bool inside = true;
+                for (int k = 0; k < 4; k++) inside = inside && pads[i][k] < kernel;
+                if (inside) check_folded(kernel, scale, pads[i]);
+            }
+}
+
 TEST(gradient_does_not_pass_a_stop)
 {
     walk *w = gen_alloc(1, sizeof *w);

@@ -106,9 +106,50 @@ static gen_window with_kernel(gen_window window, const gen_node *w)
     return window;
 }
 
+/* Is y = conv2d(upsample(x, s), w) better computed from x? The scale, or 0: no. */
+static int32_t folds(const gen_node *x, const gen_window *window)
+{
+    const gen_window *up = &x->attr.window;
+    if (x->op != GEN_OP_SUM_POOL_T || window->groups > 1) return 0;
+    for (int i = 0; i < 2; i++) {
+        bool nearest = up->kernel[i] == up->stride[i] && up->stride[i] == up->stride[0] && up->pad[i] == 0 &&
+                       up->dilation[i] == 1 && x->shape.dim[1 + i] == up->stride[i] * x->in[0]->shape.dim[1 + i];
+        bool dense = window->stride[i] == 1 && window->dilation[i] == 1 && window->pad[i] < window->kernel[i] &&
+                     window->pad[2 + i] < window->kernel[i];
+        if (!nearest || !dense) return 0;
+    }
+    return up->stride[0];
+}
+
+/* y[p] = sum_r w[r] x[floor((p + r - pad) / s)] is a transposed convolution of the small image x with stride s and the filter
+ *   w'[j] = sum_{e < s} flipped w[j - e],   j < k + s - 1,   pad' = k - 1 - pad
+ * whose s x s output phases have ceil((k + s - 1) / s)^2 taps instead of k^2: 2.25 times fewer products for 3x3 after doubling, 2.8 for 5x5, and the
+ * large image is never made. Gradients follow by themselves, since the sums of taps are nodes. */
+static gen_node *conv2d_of_upsampled(gen_graph *g, gen_node *x, gen_node *w, const gen_window *window, int32_t scale)
+{
+    const int64_t *ws = w->shape.dim, r = ws[0], s = ws[1], n_c = ws[2], n_k = ws[3];
+    gen_node *flipped = gen_slice_step(g, w, (int64_t[]){ r - 1, s - 1, 0, 0 }, (int64_t[]){ -1, -1, 1, 1 }, w->shape);
+    gen_node *turned = gen_transpose(g, flipped, (int32_t[]){ 0, 1, 3, 2 });
+    gen_window taps = gen_window_of(scale, 1, scale - 1), phases = gen_window_of(0, scale, 0);
+    gen_node *sums = gen_sum_pool(g, gen_reshape(g, turned, GEN_SHAPE(1, r, s, n_k * n_c)), taps);
+    gen_node *filter = gen_reshape(g, sums, GEN_SHAPE(r + scale - 1, s + scale - 1, n_k, n_c));
+    int64_t out[2];
+    for (int i = 0; i < 2; i++) {
+        int32_t top = window->pad[i], bottom = window->pad[2 + i], k = window->kernel[i];
+        out[i] = x->shape.dim[1 + i] + top + bottom - k + 1;
+        phases.pad[i] = k - 1 - top;
+        phases.pad[2 + i] = k - 1 - bottom;
+    }
+    return gen_conv2d_t(g, x->in[0], filter, phases, out[0], out[1]);
+}
+
 gen_node *gen_conv2d(gen_graph *g, gen_node *x, gen_node *w, gen_window window)
 {
-    return gen_node_new(g, GEN_OP_CONV2D, 2, (gen_node *[]){ x, w }, &(gen_attr){ .window = with_kernel(window, w) });
+    window = with_kernel(window, w);
+    bool valid = w->shape.rank == 4 && x->shape.rank == 4 && w->shape.dim[2] == x->shape.dim[3];
+    int32_t scale = valid ? folds(x, &window) : 0;
+    if (scale) return conv2d_of_upsampled(g, x, w, &window, scale);
+    return gen_node_new(g, GEN_OP_CONV2D, 2, (gen_node *[]){ x, w }, &(gen_attr){ .window = window });
 }
 
 gen_node *gen_conv2d_t(gen_graph *g, gen_node *y, gen_node *w, gen_window window, int64_t out_h, int64_t out_w)
