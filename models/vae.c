@@ -8,6 +8,12 @@
  *   gaussian           -log p = SSE / (2 sigma^2) + P/2 log(2 pi sigma^2), sigma given
  *   gaussian-learned   the same with one sigma for all pixels that is learned (Rybkin et al. 2021, sigma-VAE)
  *   --r-loss-factor f  f times the mean squared error instead: the loss of D. Foster's "Generative Deep Learning" (GDL)
+ *
+ * --iwae-k K with K > 1 is the importance weighted autoencoder (Burda, Grosse & Salakhutdinov 2016, arXiv:1509.00519, equation 8):
+ *
+ *   loss = - E log 1/K sum_k w_k,   log w_k = log p(x|z_k) + beta (log p(z_k) - log q(z_k|x)),   z_1..z_K ~ q(z|x)
+ *
+ * The gradient of the log-sum-exp weighs each sample by w_k / sum w: their equation 14 needs no code of its own.
  * Deviations: logvar is clamped to [-30, 20] (exp of anything larger only makes infinities).
  */
 #include "core/nn.h"
@@ -19,7 +25,7 @@
 #include <string.h>
 
 typedef struct vae_options {
-    int64_t latent, hidden, width, kl_warmup;
+    int64_t latent, hidden, width, kl_warmup, iwae_k;
     double beta, r_loss_factor, sigma, free_bits, dropout;
     const char *net, *likelihood, *init;
     const char *binarise;
@@ -37,6 +43,7 @@ static const gen_option options[] = {
     { "beta",          OPT_FLOAT,  offsetof(vae_options, beta),          "1",    0, 1e4, NULL, NULL,    "weight of the KL term", 0 },
     { "r-loss-factor", OPT_FLOAT,  offsetof(vae_options, r_loss_factor), "0",    0, 1e9, NULL, NULL,    "GDL's loss: this times the mean squared error, plus KL (0: off)", 0 },
     { "kl-warmup",     OPT_INT,    offsetof(vae_options, kl_warmup),     "0",    0, 1e9, NULL, "steps", "in which beta rises from 0", 0 },
+    { "iwae-k",        OPT_INT,    offsetof(vae_options, iwae_k),        "1",    1, 1000, NULL, "samples", "of z for each picture in the importance weighted bound (1: the plain VAE)", 0 },
     { "free-bits",     OPT_FLOAT,  offsetof(vae_options, free_bits),     "0",    0, 100, NULL, "nats",  "of KL that each latent dimension has for free", 0 },
     { "init",          OPT_CHOICE, offsetof(vae_options, init),          "torch", 0, 0, GEN_TRUNK_INITS, NULL, "initial weights", 0 },
     { "batch-norm",    OPT_BOOL,   offsetof(vae_options, batch_norm),    "0",    0, 1, NULL, NULL,      "batch normalisation after each conv layer", 0 },
@@ -54,6 +61,10 @@ static const gen_preset presets[] = {
     { "kingma", "net=mlp hidden=500 latent=20 batch=100 optimiser=adam lr=1e-3 epochs=100 schedule=constant", "Kingma & Welling 2014, section 5: 500 hidden units", "mnist" },
     { "vae-nll", "net=mlp hidden=400 latent=40 binarise=static batch=100 lr=1e-4 schedule=step decay-epochs=150 decay-factor=0.631 epochs=500",
       "benchmark_VAE reproducibility: 784-400-z40, 89.78 nats with 200 importance samples", "mnist" },
+    { "iwae-5", "net=mlp hidden=400 latent=40 binarise=static iwae-k=5 batch=100 lr=1e-4 schedule=step decay-epochs=150 decay-factor=0.631 epochs=500",
+      "Burda et al. 2016, k = 5, trained as vae-nll", "mnist" },
+    { "iwae-50", "net=mlp hidden=400 latent=40 binarise=static iwae-k=50 batch=100 lr=1e-4 schedule=step decay-epochs=150 decay-factor=0.631 epochs=500",
+      "Burda et al. 2016, k = 50, trained as vae-nll", "mnist" },
     { "bench-vae", "net=bench latent=2 r-loss-factor=1000 batch=32 lr=5e-4", "the VAE that training speed is compared on", "mnist" },
     GEN_PRESETS_END
 };
@@ -165,6 +176,41 @@ static gen_node *target_image(gen_graph *g, const vae_options *o, gen_node *x)
     return gen_less(g, u, x);
 }
 
+/* ---- importance weights -------------------------------------------------------------------------------------------------- */
+
+typedef struct weights {
+    gen_node *log_weight, *reconstruction; /* [N,samples]: log w; -log p(x|z) */
+} weights;
+
+/* log w = log p(x|z) + beta (log p(z) - log q(z|x)), for samples draws of z an image (Burda et al. 2016, equation 8). beta: a scalar node */
+static weights importance(gen_graph *g, const gen_model_context *m, const code *q, gen_node *x, int64_t samples,
+                          gen_node *beta, bool training)
+{
+    int64_t n = m->batch, d = q->mu->shape.dim[1];
+    gen_graph_scope(g, "z");
+    gen_node *eps = gen_normal(g, GEN_SHAPE(n, samples, d));
+    gen_graph_scope(g, "");
+    gen_shape row = GEN_SHAPE(n, 1, d), table = GEN_SHAPE(n, samples);
+    gen_node *mu = gen_reshape(g, q->mu, row), *logvar = gen_reshape(g, q->logvar, row);
+    gen_node *z = gen_add(g, mu, gen_mul(g, gen_exp(g, gen_scale(g, logvar, 0.5)), eps));
+    gen_node *out = decoder(g, m, gen_reshape(g, z, GEN_SHAPE(n * samples, d)), training);
+    gen_shape copies = GEN_SHAPE(n, samples, m->height, m->width, m->channels);
+    gen_node *again = gen_broadcast(g, gen_reshape(g, x, GEN_SHAPE(n, 1, m->height, m->width, m->channels)), copies);
+    gen_node *rec = gen_reshape(g, reconstruction(g, m, out, gen_reshape(g, again, out->shape)), table);
+    /* log p(z) - log q(z|x) = 1/2 sum (eps^2 + logvar - z^2): the constants cancel */
+    gen_node *prior = gen_sum(g, gen_sub(g, gen_add(g, gen_square(g, eps), logvar), gen_square(g, z)), GEN_AXIS(2));
+    gen_node *ratio = gen_scale(g, gen_reshape(g, prior, table), 0.5);
+    return (weights){ gen_sub(g, gen_mul(g, ratio, beta), rec), rec };
+}
+
+/* - log 1/K sum_k w_k of each image [N] */
+static gen_node *iwae_loss(gen_graph *g, const weights *w)
+{
+    int64_t n = w->log_weight->shape.dim[0], k = w->log_weight->shape.dim[1];
+    gen_node *log_sum = gen_reshape(g, gen_lse(g, w->log_weight, GEN_AXIS(1)), GEN_SHAPE(n));
+    return gen_affine(g, log_sum, -1, log((double)k));
+}
+
 /* ---- graphs ------------------------------------------------------------------------------------------------------------------ */
 
 static void train(gen_graph *g, const gen_model_context *m)
@@ -172,9 +218,15 @@ static void train(gen_graph *g, const gen_model_context *m)
     const vae_options *o = m->options;
     gen_node *x = target_image(g, o, input_image(g, m));
     code q = encoder(g, m, x, true);
-    gen_node *out = decoder(g, m, draw(g, &q), true);
-    gen_node *rec = gen_mean(g, reconstruction(g, m, out, x)), *kl_dims = gauss_kl(g, &q);
-    gen_node *loss = gen_add(g, rec, gen_mul(g, kl_term(g, o, kl_dims), beta_now(g, o)));
+    gen_node *rec, *loss, *kl_dims = gauss_kl(g, &q), *beta = beta_now(g, o);
+    if (o->iwae_k > 1) {
+        weights w = importance(g, m, &q, x, o->iwae_k, beta, true);
+        rec = gen_mean(g, w.reconstruction);
+        loss = gen_mean(g, iwae_loss(g, &w));
+    } else {
+        rec = gen_mean(g, reconstruction(g, m, decoder(g, m, draw(g, &q), true), x));
+        loss = gen_add(g, rec, gen_mul(g, kl_term(g, o, kl_dims), beta));
+    }
     gen_optim_report report = gen_optim_minimise(g, loss, "", &m->optim);
     gen_output(g, "loss", loss);
     gen_output(g, "reconstruction", rec);
@@ -190,7 +242,12 @@ static void eval(gen_graph *g, const gen_model_context *m)
     gen_node *out = decoder(g, m, draw(g, &q), false), *mean = gen_sigmoid(g, out);
     gen_node *rec = reconstruction(g, m, out, x), *kl_dims = gauss_kl(g, &q), *kl = per_image(g, kl_dims);
     double pixels = (double)(m->height * m->width * m->channels);
-    gen_output(g, "loss", gen_add(g, rec, gen_scale(g, kl, o->beta)));
+    gen_node *loss = gen_add(g, rec, gen_scale(g, kl, o->beta));
+    if (o->iwae_k > 1) {
+        weights w = importance(g, m, &q, x, o->iwae_k, gen_scalar(g, o->beta), false);
+        loss = iwae_loss(g, &w);
+    }
+    gen_output(g, "loss", loss);
     gen_output(g, "elbo", gen_neg(g, gen_add(g, rec, kl)));
     gen_output(g, "reconstruction", rec);
     gen_output(g, "kl", kl);
@@ -212,29 +269,11 @@ static void decode(gen_graph *g, const gen_model_context *m)
     gen_output(g, "x", gen_sigmoid(g, decoder(g, m, z, false)));
 }
 
-/* log w = log p(x|z) + log p(z) - log q(z|x), for samples draws of z an image (Burda et al. 2016, equation 8) */
 static void nll(gen_graph *g, const gen_model_context *m, int64_t samples)
 {
-    const vae_options *o = m->options;
-    int64_t n = m->batch, d = o->latent;
     gen_node *x = input_image(g, m);
     code q = encoder(g, m, x, false);
-    gen_graph_scope(g, "z");
-    gen_node *eps = gen_normal(g, GEN_SHAPE(n, samples, d));
-    gen_graph_scope(g, "");
-    gen_shape row = GEN_SHAPE(n, 1, d);
-    gen_node *mu = gen_reshape(g, q.mu, row), *logvar = gen_reshape(g, q.logvar, row);
-    gen_node *z = gen_add(g, mu, gen_mul(g, gen_exp(g, gen_scale(g, logvar, 0.5)), eps));
-    gen_model_context wide = *m;
-    wide.batch = n * samples;
-    gen_node *out = decoder(g, &wide, gen_reshape(g, z, GEN_SHAPE(n * samples, d)), false);
-    gen_shape copies = GEN_SHAPE(n, samples, m->height, m->width, m->channels);
-    gen_node *again = gen_broadcast(g, gen_reshape(g, x, GEN_SHAPE(n, 1, m->height, m->width, m->channels)), copies);
-    gen_node *rec =
-        gen_reshape(g, reconstruction(g, &wide, out, gen_reshape(g, again, out->shape)), GEN_SHAPE(n, samples, 1));
-    /* log p(z) - log q(z|x) = 1/2 sum (eps^2 + logvar - z^2): the constants cancel */
-    gen_node *prior = gen_sum(g, gen_sub(g, gen_add(g, gen_square(g, eps), logvar), gen_square(g, z)), GEN_AXIS(2));
-    gen_output(g, "log_weight", gen_reshape(g, gen_sub(g, gen_scale(g, prior, 0.5), rec), GEN_SHAPE(n, samples)));
+    gen_output(g, "log_weight", importance(g, m, &q, x, samples, gen_scalar(g, 1), false).log_weight);
 }
 
 static int64_t latent(const gen_model_context *m)
@@ -251,6 +290,9 @@ static gen_status check(const gen_model_context *m, gen_error *err)
         return gen_fail(err, GEN_BAD_OPTION, "--net mlp needs --hidden of at least 1");
     if (strcmp(o->binarise, "none") && strcmp(o->likelihood, "bernoulli"))
         return gen_fail(err, GEN_BAD_OPTION, "--binarise goes with --likelihood bernoulli, not %s", o->likelihood);
+    if (o->iwae_k > 1 && (o->r_loss_factor > 0 || o->free_bits > 0))
+        return gen_fail(err, GEN_BAD_OPTION, "--iwae-k %lld has no %s; leave one of them out", (long long)o->iwae_k,
+                        o->r_loss_factor > 0 ? "--r-loss-factor" : "--free-bits");
     return GEN_OK;
 }
 
