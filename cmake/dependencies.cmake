@@ -3,13 +3,14 @@ find_package(Threads REQUIRED)
 find_package(PkgConfig REQUIRED)
 find_package(ZLIB REQUIRED)
 pkg_check_modules(PNG REQUIRED IMPORTED_TARGET libpng)
+pkg_check_modules(JPEG REQUIRED IMPORTED_TARGET libjpeg>=2.0) # libjpeg-turbo
 pkg_check_modules(CJSON REQUIRED IMPORTED_TARGET libcjson)
 pkg_check_modules(CAIRO IMPORTED_TARGET cairo)
 pkg_check_modules(LAPACK IMPORTED_TARGET openblas)
 pkg_check_modules(CURL IMPORTED_TARGET libcurl)
 pkg_check_modules(CMOCKA IMPORTED_TARGET cmocka)
 
-set(GEN_LINK_LIBRARIES Threads::Threads ZLIB::ZLIB PkgConfig::PNG PkgConfig::CJSON ${CMAKE_DL_LIBS} m)
+set(GEN_LINK_LIBRARIES Threads::Threads ZLIB::ZLIB PkgConfig::PNG PkgConfig::JPEG PkgConfig::CJSON ${CMAKE_DL_LIBS} m)
 
 function(gen_print_summary)
     message(STATUS "gen ${PROJECT_VERSION}: ${CMAKE_BUILD_TYPE} build")

@@ -1,18 +1,18 @@
-# io: sources, the two plugins, tests and fuzz targets, by name. Needs dependencies.cmake before it, GNUInstallDirs, and png, z, cjson,
+# io: sources, the two plugins, tests and fuzz targets, by name. Needs dependencies.cmake before it, GNUInstallDirs, and png, jpeg, z, cjson,
 # threads and ${CMAKE_DL_LIBS} linked to the library; the tests use zlib themselves.
 set(IO_SOURCES
     io/file.c io/folder.c io/json.c io/deflate.c io/sha256.c io/plugin.c
-    io/image.c io/png.c io/apng.c io/pnm.c
+    io/image.c io/png.c io/apng.c io/jpeg.c io/pnm.c
     io/idx.c io/npy.c io/safetensors.c io/tfevents.c
     io/dataset.c io/dataset_load.c io/dataset_folder.c io/dataset_sources.c io/prefetch.c
     io/plot.c io/fetch.c)
 
 set(IO_TEST_SOURCES
-    tests/test_file.c tests/test_json.c tests/test_image.c tests/test_png.c tests/test_idx.c tests/test_npy.c tests/test_safetensors.c
+    tests/test_file.c tests/test_json.c tests/test_image.c tests/test_png.c tests/test_jpeg.c tests/test_idx.c tests/test_npy.c tests/test_safetensors.c
     tests/test_tfevents.c tests/test_dataset.c tests/test_prefetch.c tests/test_plot.c tests/test_fetch.c)
 
 # Each is tests/fuzz/<name>.c with seeds in tests/fuzz/corpus/<name>/.
-set(FUZZ_TARGETS fuzz_png fuzz_idx fuzz_npy fuzz_safetensors fuzz_json fuzz_tfevents)
+set(FUZZ_TARGETS fuzz_png fuzz_jpeg fuzz_idx fuzz_npy fuzz_safetensors fuzz_json fuzz_tfevents)
 
 set_source_files_properties(io/dataset.c PROPERTIES COMPILE_DEFINITIONS
     "GEN_SAMPLES_DIR=\"${CMAKE_CURRENT_SOURCE_DIR}/samples/data\";GEN_INSTALLED_DATA_DIR=\"${CMAKE_INSTALL_FULL_DATADIR}/gen/data\"")

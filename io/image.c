@@ -15,8 +15,8 @@ static const char *unsupported_kind(const uint8_t *data, size_t size)
 {
     static const struct {
         const char *magic, *kind;
-    } kinds[] = { { "\xff\xd8\xff", "JPEG" }, { "GIF8", "GIF" }, { "BM", "BMP" }, { "II*", "TIFF" },
-                  { "MM", "TIFF" },           { "P1", "PBM" },   { "P4", "PBM" }, { "P7", "PAM" } };
+    } kinds[] = { { "GIF8", "GIF" }, { "BM", "BMP" }, { "II*", "TIFF" }, { "MM", "TIFF" },
+                  { "P1", "PBM" },   { "P4", "PBM" }, { "P7", "PAM" } };
     if (size >= 12 && !memcmp(data, "RIFF", 4) && !memcmp(data + 8, "WEBP", 4)) return "WebP";
     for (size_t i = 0; i < sizeof kinds / sizeof *kinds; i++)
         if (starts_with(data, size, kinds[i].magic, strlen(kinds[i].magic))) return kinds[i].kind;
@@ -27,13 +27,14 @@ gen_status gen_image_read(const void *data, size_t size, gen_arena *arena, gen_i
 {
     const uint8_t *d = data;
     if (starts_with(d, size, "\x89PNG", 4)) return gen_png_read(data, size, arena, out, err);
+    if (starts_with(d, size, "\xff\xd8\xff", 3)) return gen_jpeg_read(data, size, arena, out, err);
     if (size >= 2 && d[0] == 'P' && strchr("2356", d[1]) && d[1]) return gen_pnm_read(data, size, arena, out, err);
     const char *kind = unsupported_kind(d, size);
     if (kind)
         return gen_fail(err, GEN_UNSUPPORTED,
                         "this is a %s picture, which this build of gen cannot read; convert it to PNG first", kind);
     return gen_fail(err, GEN_BAD_FILE,
-                    "a picture was expected (PNG, PGM, PPM), but the first bytes are of none of these");
+                    "a picture was expected (PNG, JPEG, PGM, PPM), but the first bytes are of none of these");
 }
 
 gen_status gen_image_new(int32_t width_px, int32_t height_px, int32_t channels, int32_t bits, gen_arena *arena,

@@ -1,4 +1,4 @@
-/* io/image.h: pictures as samples in memory, their files (PNG, animated PNG, PGM/PPM; JPEG is told apart), and the few
+/* io/image.h: pictures as samples in memory, their files (PNG, animated PNG, JPEG, PGM/PPM), and the few
  * operations that data sets and sample grids need. Channels: 1 grey, 2 grey + alpha, 3 RGB, 4 RGBA; rows from the top,
  * channels interleaved.
  *
@@ -30,11 +30,12 @@ typedef struct gen_image {
     uint16_t *px16; /* the other is NULL */
     const gen_image_text *texts;
     int32_t n_texts;
+    gen_bytes icc; /* colour profile, if there is one (JPEG alone reads and writes it) */
 } gen_image;
 
 /* ---- files ---- */
 
-/* Looks at the first bytes and reads PNG, PGM or PPM. GEN_UNSUPPORTED for kinds that are known but not read,
+/* Looks at the first bytes and reads PNG, JPEG, PGM or PPM. GEN_UNSUPPORTED for kinds that are known but not read,
  * GEN_BAD_FILE otherwise. */
 gen_status gen_image_read(const void *data, size_t size, gen_arena *arena, gen_image *out, gen_error *err);
 
@@ -43,6 +44,15 @@ gen_status gen_image_read(const void *data, size_t size, gen_arena *arena, gen_i
 gen_status gen_png_read(const void *data, size_t size, gen_arena *arena, gen_image *out, gen_error *err);
 gen_status gen_png_write(const gen_image *image, gen_arena *arena, gen_bytes *out,
                          gen_error *err); /* 16 bit when px16 is set */
+
+/* Every kind of JPEG with 8-bit samples: baseline, progressive, arithmetic coding; grey, YCbCr, RGB, CMYK and YCCK (which
+ * become RGB). Exif orientation is applied. GEN_BAD_FILE when pixels are missing or damaged, with the row; GEN_UNSUPPORTED
+ * for 12 bits and the lossless kinds. */
+gen_status gen_jpeg_read(const void *data, size_t size, gen_arena *arena, gen_image *out, gen_error *err);
+
+/* Baseline, colour in full resolution (4:4:4), alpha and text left out. */
+enum { GEN_JPEG_QUALITY = 95 }; /* of 1..100; what to take when nobody says */
+gen_status gen_jpeg_write(const gen_image *image, int32_t quality, gen_arena *arena, gen_bytes *out, gen_error *err);
 
 /* Frames of equal size and channels, 8 bit. delay_ms 1..65535; loops 0 = for ever. Text chunks are those of frame 0.
  * Format: PNG third edition. */

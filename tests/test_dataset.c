@@ -119,6 +119,29 @@ TEST(dataset_skip_bad_names_and_counts_what_it_leaves_out)
     gen_arena_free(arena);
 }
 
+TEST(dataset_folder_mixes_png_and_jpeg_and_skips_a_cut_one)
+{
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    gen_dataset data;
+    gen_image image;
+    gen_bytes jpeg;
+    const char *folder = test_folder();
+    put_picture(folder, "a.png", 8, 3, 10, arena);
+    TEST_OK(gen_image_new(8, 8, 3, 8, arena, &image, &err));
+    for (int i = 0; i < 192; i++) image.px8[i] = (uint8_t)(200 + i % 8);
+    TEST_OK(gen_jpeg_write(&image, GEN_JPEG_QUALITY, arena, &jpeg, &err));
+    TEST_OK(gen_file_write(gen_path_join(arena, folder, "b.jpg"), jpeg.data, jpeg.size, &err));
+    TEST_OK(gen_file_write(gen_path_join(arena, folder, "c.JPEG"), jpeg.data, jpeg.size - 9, &err));
+    assert_int_equal(gen_dataset_open(folder, &plain, NULL, arena, &data, &err), GEN_BAD_FILE);
+    assert_non_null(strstr(err.text, "c.JPEG: JPEG: the file is cut short after row 0 of 8"));
+    err = (gen_error){ 0 };
+    TEST_OK(gen_dataset_open(folder, &(gen_dataset_options){ .skip_bad = 1 }, NULL, arena, &data, &err));
+    assert_int_equal(data.n * 100 + data.n_skipped * 10 + data.channels, 213);
+    assert_true(data.px8[0] == 10 && data.px8[192] > 195 && data.px8[192] < 210);
+    gen_arena_free(arena);
+}
+
 TEST(dataset_folder_of_different_sizes_asks_for_a_size)
 {
     gen_error err = { 0 };

@@ -25,7 +25,10 @@ TEST(image_read_tells_kinds_apart)
     gen_arena *arena = gen_arena_new();
     gen_image image;
     gen_error err = { 0 };
-    assert_int_equal(READ("\xff\xd8\xff\xe0....", &image), GEN_UNSUPPORTED);
+    assert_int_equal(READ("GIF89a....", &image), GEN_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "GIF"));
+    err = (gen_error){ 0 };
+    assert_int_equal(READ("\xff\xd8\xff\xe0....", &image), GEN_BAD_FILE);
     assert_non_null(strstr(err.text, "JPEG"));
     err = (gen_error){ 0 };
     assert_int_equal(READ("RIFF....WEBPVP8 ", &image), GEN_UNSUPPORTED);
