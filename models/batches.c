@@ -1,39 +1,81 @@
 #include "models/batches.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 #include "core/rng.h"
 #include "io/prefetch.h"
 
+/* Pictures drawn without repetition, in an order that changes with each pass. */
+typedef struct deck {
+    gen_range range;
+    int64_t per_pass; /* pictures of a pass: whole batches where there is one deck */
+    int64_t pass;     /* which pass `order` is of; -1: none */
+    uint32_t *order;  /* [range.n] */
+    uint64_t seed;
+} deck;
+
 struct gen_batches {
     const gen_dataset *data;
-    gen_range range;
-    int64_t batch, per_epoch;
-    uint64_t seed;
-    int64_t ordered_epoch; /* which epoch `order` is of; -1: none */
-    uint32_t *order;       /* [range.n] */
-    int64_t *indices;      /* [batch] */
+    deck deck[2];
+    int32_t n_decks;
+    int64_t batch, share, per_epoch; /* share: of a deck in a batch */
+    int64_t *indices;                /* [batch] */
     size_t x_count;
     float *own; /* for gen_batches_make */
     gen_prefetch *queue;
 };
 
+/* Picture number i of all that are ever drawn. */
+static int64_t draw(deck *d, int64_t i)
+{
+    int64_t pass = i / d->per_pass;
+    if (pass != d->pass) {
+        gen_shuffle(d->seed, (uint32_t)pass, d->order, (uint32_t)d->range.n);
+        d->pass = pass;
+    }
+    return d->range.first + d->order[i % d->per_pass];
+}
+
 static gen_status fill(void *context, int64_t i, void *buffer, gen_error *err)
 {
     (void)err;
     gen_batches *b = context;
-    int64_t epoch = i / b->per_epoch, first = i % b->per_epoch * b->batch;
-    if (epoch != b->ordered_epoch) {
-        gen_shuffle(b->seed, (uint32_t)epoch, b->order, (uint32_t)b->range.n);
-        b->ordered_epoch = epoch;
-    }
     float *x = buffer, *labels = x + b->x_count;
     for (int64_t n = 0; n < b->batch; n++) {
-        b->indices[n] = b->range.first + b->order[first + n];
+        b->indices[n] = draw(&b->deck[n / b->share], i * b->share + n % b->share);
         labels[n] = b->data->labels ? (float)b->data->labels[b->indices[n]] : 0;
     }
     gen_dataset_batch(b->data, b->indices, (int32_t)b->batch, x);
     return GEN_OK;
+}
+
+static gen_status new_batches(const gen_dataset *data, int32_t n_decks, const gen_range *ranges, int64_t batch,
+                              uint64_t seed, gen_batches **out, gen_error *err)
+{
+    gen_batches *b = gen_alloc(1, sizeof *b);
+    bool room = b != NULL;
+    if (!room) return gen_fail(err, GEN_NO_MEMORY, "no memory for batches");
+    *b = (gen_batches){ .data = data, .n_decks = n_decks, .batch = batch, .share = batch / n_decks };
+    for (int32_t i = 0; i < n_decks; i++) {
+        int64_t n = ranges[i].n, epoch = n / b->share;
+        if (epoch > b->per_epoch) b->per_epoch = epoch;
+        b->deck[i] = (deck){ .range = ranges[i],
+                             .per_pass = n_decks == 1 ? epoch * b->share : n,
+                             .pass = -1,
+                             .order = gen_alloc((size_t)n, sizeof(uint32_t)),
+                             .seed = seed + (uint64_t)i };
+        room = room && b->deck[i].order;
+    }
+    b->x_count = (size_t)batch * (size_t)data->height_px * (size_t)data->width_px * (size_t)data->channels;
+    b->indices = gen_alloc((size_t)batch, sizeof *b->indices);
+    b->own = gen_alloc(b->x_count + (size_t)batch, sizeof *b->own);
+    if (room && b->indices && b->own) {
+        *out = b;
+        return GEN_OK;
+    }
+    gen_batches_free(b);
+    return gen_fail(err, GEN_NO_MEMORY, "no memory for batches of %lld images", (long long)batch);
 }
 
 gen_status gen_batches_new(const gen_dataset *data, gen_range range, int64_t batch, uint64_t seed, gen_batches **out,
@@ -43,28 +85,26 @@ gen_status gen_batches_new(const gen_dataset *data, gen_range range, int64_t bat
         return gen_fail(err, GEN_BAD_OPTION,
                         "%s has %lld training images, fewer than a batch of %lld: use a smaller --batch", data->name,
                         (long long)range.n, (long long)batch);
-    gen_batches *b = gen_alloc(1, sizeof *b);
-    if (!b) return gen_fail(err, GEN_NO_MEMORY, "no memory for batches");
-    *b = (gen_batches){
-        .data = data, .range = range, .batch = batch, .per_epoch = range.n / batch, .seed = seed, .ordered_epoch = -1
-    };
-    b->x_count = (size_t)batch * (size_t)data->height_px * (size_t)data->width_px * (size_t)data->channels;
-    b->order = gen_alloc((size_t)range.n, sizeof *b->order);
-    b->indices = gen_alloc((size_t)batch, sizeof *b->indices);
-    b->own = gen_alloc(b->x_count + (size_t)batch, sizeof *b->own);
-    if (!b->order || !b->indices || !b->own) {
-        gen_batches_free(b);
-        return gen_fail(err, GEN_NO_MEMORY, "no memory for batches of %lld images", (long long)batch);
-    }
-    *out = b;
-    return GEN_OK;
+    return new_batches(data, 1, &range, batch, seed, out, err);
+}
+
+gen_status gen_batches_new_pair(const gen_dataset *data, gen_range a, gen_range b, int64_t batch, uint64_t seed,
+                                gen_batches **out, gen_error *err)
+{
+    int64_t share = batch / 2, larger = a.n > b.n ? a.n : b.n;
+    if (!a.n || !b.n || larger < share)
+        return gen_fail(
+            err, GEN_BAD_OPTION,
+            "%s has %lld and %lld training images; both sets need some, the larger at least a batch of %lld",
+            data->name, (long long)a.n, (long long)b.n, (long long)share);
+    return new_batches(data, 2, (gen_range[]){ a, b }, batch, seed, out, err);
 }
 
 void gen_batches_free(gen_batches *b)
 {
     if (!b) return;
     gen_prefetch_free(b->queue);
-    gen_free(b->order);
+    for (int32_t i = 0; i < b->n_decks; i++) gen_free(b->deck[i].order);
     gen_free(b->indices);
     gen_free(b->own);
     gen_free(b);

@@ -26,6 +26,10 @@ typedef struct gen_batches gen_batches;
  * batch. data outlives it. */
 gen_status gen_batches_new(const gen_dataset *data, gen_range range, int64_t batch, uint64_t seed, gen_batches **out,
                            gen_error *err);
+/* The first half of a batch comes from range a, the second from range b; each is permuted anew whenever it has been through. An epoch is one pass through
+ * the larger one. */
+gen_status gen_batches_new_pair(const gen_dataset *data, gen_range a, gen_range b, int64_t batch, uint64_t seed,
+                                gen_batches **out, gen_error *err);
 void gen_batches_free(gen_batches *b); /* accepts NULL */
 int64_t gen_batches_per_epoch(const gen_batches *b);
 

@@ -3,12 +3,15 @@
 #include <string.h>
 
 #include "core/rng.h"
+#include "models/data_pair.h"
 
 /* The value of one of the model's own options, "" when it has none of that name. */
 static const char *model_option(const gen_settings *s, const char *name)
 {
     const gen_option *row = gen_option_find(s->model->options, name);
-    return row && row->type == OPT_CHOICE ? *(const char *const *)((const char *)s->options + row->offset) : "";
+    return row && row->type != OPT_INT && row->type != OPT_FLOAT && row->type != OPT_BOOL
+               ? *(const char *const *)((const char *)s->options + row->offset)
+               : "";
 }
 
 /* One Bernoulli draw a pixel with p = its grey value, from seed 0: the same binary images for everybody (Salakhutdinov & Murray 2008 fixed theirs by a
@@ -63,6 +66,12 @@ gen_status gen_data_open(const gen_settings *s, const gen_sink *sink, gen_arena 
                                     .skip_bad = (int32_t)s->train.skip_bad,
                                     .download = (int32_t)s->train.download,
                                     .n_validation = s->train.validation > 0 ? s->train.validation : 0 };
+    if (s->model->paired) {
+        const char *a = model_option(s, "a"), *b = model_option(s, "b");
+        if ((*a && !*b) || (*b && !*a))
+            return gen_fail(err, GEN_BAD_OPTION, "--a and --b go together: one folder of pictures each");
+        return gen_data_open_pair(*a ? a : name, b, &options, sink, arena, data, err);
+    }
     GEN_TRY(gen_dataset_open(name, &options, sink, arena, data, err));
     split_validation(s, data);
     return binarise_splits(s, data, arena, err);

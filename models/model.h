@@ -40,6 +40,7 @@ typedef struct gen_model_context {
     int64_t classes;                  /* 0: unlabelled data */
     int64_t n_steps, steps_per_epoch; /* of the whole training, for schedules */
     gen_optim_options optim;
+    int32_t direction; /* of translate, for models that go both ways: 0 from A to B, 1 from B to A */
 } gen_model_context;
 
 typedef struct gen_model {
@@ -70,6 +71,10 @@ typedef struct gen_model {
     int64_t (*latent)(const gen_model_context *m); /* D */
     /* Batches that one training step takes (a critic that learns several times a step): x is then [batches * N,H,W,C]. NULL: 1. */
     int64_t (*batches)(const gen_model_context *m);
+    /* Does it learn from two sets of pictures? Then a step takes `batch` of set A, followed by `batch` of set B (and `batches` says 2). */
+    bool paired;
+    /* "x" [2,H,W,C], one picture of each set -> "panel" [M,H,W,C]: what the model makes of them, for a row of the sample grid. NULL: no such. */
+    void (*panel)(gen_graph *g, const gen_model_context *m);
 } gen_model;
 
 /* The list of models (models.c); NULL ends it. */

@@ -18,6 +18,7 @@ const gen_option gen_train_option_rows[] = {
     { "schedule",         OPT_CHOICE, T(schedule),         "constant", 0, 0, "constant|step|linear|cosine", NULL, "of the learning rate; linear and cosine end at 0", 0 },
     { "warmup-steps",     OPT_INT,    T(warmup_steps),     "0",    0, 1e9, NULL, "steps", "in which the learning rate rises from 0", 0 },
     { "decay-epochs",     OPT_FLOAT,  T(decay_epochs),     "30",   1e-3, 1e6, NULL, "epochs", "between the drops of schedule step", 0 },
+    { "decay-start",      OPT_FLOAT,  T(decay_start),      "0",    0, 0.999, NULL, NULL, "schedule linear: part of the training before the learning rate falls", 0 },
     { "decay-factor",     OPT_FLOAT,  T(decay_factor),     "0.1",  1e-6, 1, NULL, NULL, "of each drop of schedule step", 0 },
     { "beta1",            OPT_FLOAT,  T(beta1),            "0.9",  1e-6, 0.999999, NULL, NULL, "of adam", 0 },
     { "beta2",            OPT_FLOAT,  T(beta2),            "0.999", 1e-6, 0.999999, NULL, NULL, "of adam", 0 },
@@ -134,7 +135,8 @@ gen_optim_options gen_settings_optim(const gen_settings *s, int64_t n_steps, int
                             .ema = t->ema,
                             .warmup_steps = t->warmup_steps,
                             .decay_factor = t->decay_factor,
-                            .decay_steps = n_steps };
+                            .decay_steps = n_steps,
+                            .decay_start = (int64_t)(t->decay_start * (double)n_steps + 0.5) };
     o.rule = !strcmp(t->optimiser, "adamw")     ? GEN_ADAMW
              : !strcmp(t->optimiser, "rmsprop") ? GEN_RMSPROP
              : !strcmp(t->optimiser, "sgd")     ? GEN_SGD

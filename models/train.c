@@ -9,6 +9,7 @@
 #include "models/batches.h"
 #include "models/checkpoint.h"
 #include "models/data.h"
+#include "models/data_pair.h"
 #include "models/evaluate.h"
 #include "models/journal.h"
 
@@ -19,7 +20,7 @@ typedef struct trainer {
     const gen_dataset *data;
     gen_train_hooks hooks;
     gen_batches *batches;
-    gen_program *train, *eval, *decode;
+    gen_program *train, *eval, *decode, *panel;
     int64_t batch;  /* what the model's graph is built for */
     int64_t images; /* that a step takes: a multiple of batch */
     int64_t per_epoch, n_steps;
@@ -63,9 +64,19 @@ static gen_status make_inference_programs(trainer *t, gen_error *err)
 {
     const gen_model *model = t->run->settings.model;
     if (model->eval) GEN_TRY(gen_run_program(t->run, model->eval, "be evaluated", GEN_EVAL_BATCH, &t->eval, err));
+    if (model->panel) GEN_TRY(gen_run_program(t->run, model->panel, "make a panel", 1, &t->panel, err));
     if (model->decode && model->latent)
         GEN_TRY(gen_run_program(t->run, model->decode, "make pictures from codes", N_GRID, &t->decode, err));
     return GEN_OK;
+}
+
+static gen_status make_batches(trainer *t, gen_error *err)
+{
+    gen_range range = t->data->splits[GEN_SPLIT_TRAIN];
+    uint64_t seed = (uint64_t)t->run->settings.train.seed;
+    if (!t->run->settings.model->paired) return gen_batches_new(t->data, range, t->images, seed, &t->batches, err);
+    return gen_batches_new_pair(t->data, gen_data_label_range(t->data, range, 0),
+                                gen_data_label_range(t->data, range, 1), t->images, seed, &t->batches, err);
 }
 
 static gen_status start(trainer *t, gen_error *err)
@@ -74,7 +85,7 @@ static gen_status start(trainer *t, gen_error *err)
     t->batch = o->batch;
     gen_model_context m = gen_run_context(t->run, t->batch);
     t->images = gen_model_step_images(t->run->settings.model, &m);
-    GEN_TRY(gen_batches_new(t->data, t->data->splits[GEN_SPLIT_TRAIN], t->images, (uint64_t)o->seed, &t->batches, err));
+    GEN_TRY(make_batches(t, err));
     find_lengths(t);
     GEN_TRY(make_train_program(t, err));
     return make_inference_programs(t, err);
@@ -86,6 +97,7 @@ static void finish(trainer *t)
     gen_program_free(t->train);
     gen_program_free(t->eval);
     gen_program_free(t->decode);
+    gen_program_free(t->panel);
 }
 
 /* ---- one step ---------------------------------------------------------------------------------------------------------------------- */
@@ -145,10 +157,9 @@ static void report(trainer *t, int64_t step, const double scalars[MAX_SCALARS])
 }
 
 /* A grid of N_GRID pictures [H,W,C] in [0,1], a black pixel between them, as one float image. */
-static void emit_grid(trainer *t, const char *name, const float *pictures)
+static void emit_pictures(trainer *t, const char *name, const float *pictures, int64_t h, int64_t w)
 {
-    int64_t h = t->run->height, w = t->run->width, c = t->run->channels, gh = GRID_SIDE * (h + 1) + 1,
-            gw = GRID_SIDE * (w + 1) + 1;
+    int64_t c = t->run->channels, gh = GRID_SIDE * (h + 1) + 1, gw = GRID_SIDE * (w + 1) + 1;
     float *grid = gen_alloc((size_t)(gh * gw * c), sizeof *grid);
     if (!grid) return;
     for (int64_t i = 0; i < N_GRID; i++)
@@ -164,6 +175,11 @@ static void emit_grid(trainer *t, const char *name, const float *pictures)
                     .channels = (int32_t)c };
     if (t->hooks.sink.emit) t->hooks.sink.emit(t->hooks.sink.context, &e);
     gen_free(grid);
+}
+
+static void emit_grid(trainer *t, const char *name, const float *pictures)
+{
+    emit_pictures(t, name, pictures, t->run->height, t->run->width);
 }
 
 /* The same codes every time, so that the grids of a run are a film. */
@@ -202,8 +218,34 @@ static gen_status sample_denoised(trainer *t, float *room, gen_error *err)
     return GEN_OK;
 }
 
+/* Rows of pairs of test pictures: the first half always the same, the others new ones each time. */
+static gen_status sample_panels(trainer *t, gen_error *err)
+{
+    gen_shape shape = gen_program_shape(t->panel, "panel");
+    int64_t pixels = t->run->height * t->run->width * t->run->channels, count = gen_shape_count(&shape);
+    int64_t n_rows = N_GRID / shape.dim[0];
+    gen_range test = t->data->splits[gen_data_test_split(t->data)], side[2];
+    for (int32_t k = 0; k < 2; k++) side[k] = gen_data_label_range(t->data, test, k);
+    float *pictures = gen_alloc((size_t)(n_rows * count), sizeof *pictures),
+          *x = gen_alloc((size_t)(2 * pixels), sizeof *x);
+    gen_status status = pictures && x ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for samples");
+    for (int64_t r = 0; r < n_rows && status == GEN_OK; r++) {
+        int64_t indices[2], place = r < n_rows / 2 ? r : r + t->run->progress.step;
+        for (int k = 0; k < 2; k++) indices[k] = side[k].first + place % side[k].n;
+        gen_dataset_batch(t->data, indices, 2, x);
+        status = gen_program_feed(t->panel, "x", x, 2 * pixels, err);
+        if (status == GEN_OK) status = gen_program_run(t->panel, state_at(t, 0), err);
+        if (status == GEN_OK) status = gen_program_fetch(t->panel, "panel", pictures + r * count, count, err);
+    }
+    if (status == GEN_OK) emit_pictures(t, "panel", pictures, shape.dim[1], shape.dim[2]);
+    gen_free(pictures);
+    gen_free(x);
+    return status;
+}
+
 static gen_status sample(trainer *t, gen_error *err)
 {
+    if (t->panel) return sample_panels(t, err);
     if (t->decode) return sample_codes(t, err);
     if (!t->eval || gen_program_shape(t->eval, "denoised").rank != 4) return GEN_OK;
     int64_t pixels = t->run->height * t->run->width * t->run->channels;

@@ -86,6 +86,7 @@ gen_program *test_model_program(test_model *t, void (*build)(gen_graph *g, const
                             .n_steps = 1000,
                             .steps_per_epoch = 100,
                             .optim = gen_settings_optim(&t->settings, 1000, 100) };
+    m.batch = t->n / (t->model->batches ? t->model->batches(&m) : 1); /* a training step takes all n pictures */
     TEST_OK(t->model->check(&m, &err));
     build(g, &m);
     TEST_OK(gen_program_new(g, t->device, t->params, 1, &p, &err));
@@ -150,7 +151,7 @@ void test_model_learns(test_model *t, int steps)
 
 /* ---- whole trainings ------------------------------------------------------------------------------------------------------ */
 
-enum { N_PICTURES = 64, SIDE = 10 };
+enum { N_PICTURES = 64, SIDE = 10, PAIRED_SIDE = 32 };
 
 typedef struct short_run {
     gen_arena *arena;
@@ -168,23 +169,33 @@ static void stop_in_time(void *context, const gen_event *e)
     if (e->kind == GEN_EVENT_STEP && e->step == r->stop_after) r->stop = 1;
 }
 
-static void make_data(short_run *r)
+static const gen_range splits[GEN_N_SPLITS] = { { 0, 40 }, { 40, 12 }, { 52, 12 } };
+
+/* Sets A and B lie one after the other in each split. */
+static void label_as_pair(int32_t *labels)
 {
-    float *x = gen_arena_alloc(r->arena, N_PICTURES * SIDE * SIDE * sizeof *x), label;
-    int32_t *labels = gen_arena_alloc(r->arena, N_PICTURES * sizeof *labels);
+    for (int k = 0; k < GEN_N_SPLITS; k++)
+        for (int64_t i = 0; i < splits[k].n; i++) labels[splits[k].first + i] = i >= splits[k].n / 2;
+}
+
+static void make_data(short_run *r, bool paired)
+{
+    int32_t side = paired ? PAIRED_SIDE : SIDE, *labels = gen_arena_alloc(r->arena, N_PICTURES * sizeof *labels);
+    float *x = gen_arena_alloc(r->arena, (size_t)(N_PICTURES * side * side) * sizeof *x), label;
     for (int64_t i = 0; i < N_PICTURES; i++) {
-        blob(i, SIDE, SIDE, 1, x + i * SIDE * SIDE, &label);
+        blob(i, side, side, 1, x + i * side * side, &label);
         labels[i] = (int32_t)label;
     }
+    if (paired) label_as_pair(labels);
     r->data = (gen_dataset){ .name = "blobs",
                              .n = N_PICTURES,
-                             .height_px = SIDE,
-                             .width_px = SIDE,
+                             .height_px = side,
+                             .width_px = side,
                              .channels = 1,
                              .values = x,
                              .labels = labels,
-                             .n_classes = CLASSES,
-                             .splits = { { 0, 40 }, { 40, 12 }, { 52, 12 } } };
+                             .n_classes = paired ? 2 : CLASSES };
+    memcpy(r->data.splits, splits, sizeof splits);
 }
 
 static gen_status go(short_run *r, int64_t stop_after, gen_error *err)
@@ -199,7 +210,7 @@ static void train_run(short_run *r, const char *model, const char *options, cons
 {
     gen_error err = { 0 };
     *r = (short_run){ .arena = gen_arena_new() };
-    make_data(r);
+    make_data(r, gen_model_find(model)->paired);
     TEST_OK(gen_device_open("cpu", 2, &r->device, &err));
     TEST_OK(gen_settings_start(&r->settings, gen_model_find(model), r->arena, &err));
     set_options(&r->settings, r->arena, options);
