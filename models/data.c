@@ -77,6 +77,13 @@ gen_status gen_data_open(const gen_settings *s, const gen_sink *sink, gen_arena 
     return binarise_splits(s, data, arena, err);
 }
 
+const float *gen_data_labels(const gen_dataset *data, const int64_t *indices, int64_t n, float *out)
+{
+    if (!data->labels) return NULL;
+    for (int64_t i = 0; i < n; i++) out[i] = (float)data->labels[indices[i]];
+    return out;
+}
+
 gen_split gen_data_test_split(const gen_dataset *data)
 {
     if (data->splits[GEN_SPLIT_TEST].n) return GEN_SPLIT_TEST;

@@ -17,6 +17,9 @@ extern "C" {
 gen_status gen_data_open(const gen_settings *settings, const gen_sink *sink, gen_arena *arena, gen_dataset *data,
                          gen_error *err);
 
+/* Labels of n images as graphs take them, into out[n], which is returned; NULL where the data has none. */
+const float *gen_data_labels(const gen_dataset *data, const int64_t *indices, int64_t n, float *out);
+
 /* The split that evaluation uses: test, else validation, else training; and its name for people. */
 gen_split gen_data_test_split(const gen_dataset *data);
 const char *gen_split_name(gen_split split);

@@ -7,14 +7,23 @@
 
 /* ---- means over a data set ---------------------------------------------------------------------------------------------------- */
 
-bool gen_program_wants(const gen_program *p, const char *name)
+static bool is_input(const gen_node *node, const char *name)
+{
+    return node->op == GEN_OP_INPUT && !strcmp(node->name, name);
+}
+
+/* Of an input; rank -1: there is none. */
+static gen_shape input_shape(const gen_program *p, const char *name)
 {
     const gen_graph *g = gen_program_graph(p);
-    for (int32_t id = 0; id < gen_graph_size(g); id++) {
-        const gen_node *node = gen_graph_node(g, id);
-        if (node->op == GEN_OP_INPUT && !strcmp(node->name, name)) return true;
-    }
-    return false;
+    for (int32_t id = 0; id < gen_graph_size(g); id++)
+        if (is_input(gen_graph_node(g, id), name)) return gen_graph_node(g, id)->shape;
+    return (gen_shape){ .rank = -1 };
+}
+
+bool gen_program_wants(const gen_program *p, const char *name)
+{
+    return input_shape(p, name).rank >= 0;
 }
 
 static gen_status read_images(const gen_dataset *data, gen_range range, int64_t first, int64_t n, float *x,
@@ -33,16 +42,16 @@ static gen_status read_images(const gen_dataset *data, gen_range range, int64_t 
 
 /* Feeds the labels of the images that read_images gave, where the program wants them. */
 static gen_status feed_labels(const gen_run *run, gen_program *program, const gen_dataset *data, gen_range range,
-                              int64_t first, gen_error *err)
+                              int64_t first, int64_t batch, gen_error *err)
 {
     float labels[GEN_EVAL_BATCH];
     if (!gen_program_wants(program, "label")) return GEN_OK;
     if (!data->labels || data->n_classes > run->classes)
         return gen_fail(err, GEN_BAD_OPTION, "%s has %d classes, the run was trained on %lld", data->name,
                         data->labels ? data->n_classes : 0, (long long)run->classes);
-    for (int64_t i = 0; i < GEN_EVAL_BATCH; i++)
+    for (int64_t i = 0; i < batch; i++)
         labels[i] = (float)data->labels[range.first + (first + i < range.n ? first + i : range.n - 1)];
-    return gen_program_feed(program, "label", labels, GEN_EVAL_BATCH, err);
+    return gen_program_feed(program, "label", labels, batch, err);
 }
 
 static void list_outputs(const gen_program *program, int64_t batch, gen_eval_result *r)
@@ -66,7 +75,7 @@ gen_status gen_evaluate(gen_run *run, gen_program *program, const gen_dataset *d
         int64_t real = range.n - i < batch ? range.n - i : batch;
         status = read_images(data, range, i, batch, x, err);
         if (status == GEN_OK) status = gen_program_feed(program, "x", x, batch * pixels, err);
-        if (status == GEN_OK) status = feed_labels(run, program, data, range, i, err);
+        if (status == GEN_OK) status = feed_labels(run, program, data, range, i, batch, err);
         if (status == GEN_OK)
             status = gen_program_run(
                 program, (gen_run_state){ .seed = (uint64_t)run->settings.train.seed, .first_sample = (uint64_t)i },
@@ -120,22 +129,73 @@ static gen_run_state state_of(const gen_run *run)
     return (gen_run_state){ .seed = (uint64_t)run->settings.train.seed };
 }
 
-gen_status gen_decode(gen_run *run, const float *z, int64_t n, float *pixels, gen_error *err)
+bool gen_is_conditional(const gen_run *run)
+{
+    const gen_model *model = run->settings.model;
+    gen_graph *g = model->decode ? gen_graph_new() : NULL;
+    bool wants = false;
+    if (!g) return false;
+    gen_model_context m = gen_run_context(run, 1);
+    model->decode(g, &m);
+    for (int32_t id = 0; id < gen_graph_size(g); id++) wants = wants || is_input(gen_graph_node(g, id), "label");
+    gen_graph_free(g);
+    return wants;
+}
+
+/* Feeds labels first.. of n, the last one again where the batch is longer. */
+static gen_status feed_some(gen_program *p, const float *labels, int64_t first, int64_t n, int64_t batch,
+                            gen_error *err)
+{
+    float some[GEN_EVAL_BATCH];
+    for (int64_t i = 0; i < batch; i++) some[i] = labels[first + i < n ? first + i : n - 1];
+    return gen_program_feed(p, "label", some, batch, err);
+}
+
+static int64_t row_count(const gen_shape *shape)
+{
+    return gen_shape_count(shape) / shape->dim[0];
+}
+
+/* gen_program_map, with labels[n] (NULL: none) fed to a program that wants them */
+static gen_status map(gen_run *run, gen_program *p, const char *input, const float *in, const float *labels,
+                      const char *output, float *out, int64_t n, gen_error *err)
+{
+    if (!gen_program_wants(p, "label")) return gen_program_map(p, input, in, output, out, n, state_of(run), err);
+    if (!labels)
+        return gen_fail(err, GEN_BAD_OPTION, "%s was trained with --conditional: its pictures need labels",
+                        run->folder);
+    for (int64_t i = 0; i < n; i++)
+        if (!(labels[i] >= 0 && labels[i] < (float)run->classes))
+            return gen_fail(err, GEN_BAD_OPTION, "label %g: this run knows labels 0 to %lld", (double)labels[i],
+                            (long long)run->classes - 1);
+    gen_shape to = gen_program_shape(p, output), from = input_shape(p, input);
+    for (int64_t i = 0, batch = to.dim[0]; i < n; i += batch) {
+        gen_run_state state = state_of(run);
+        state.first_sample = (uint64_t)i;
+        GEN_TRY(feed_some(p, labels, i, n, batch, err));
+        GEN_TRY(gen_program_map(p, input, in + i * row_count(&from), output, out + i * row_count(&to),
+                                n - i < batch ? n - i : batch, state, err));
+    }
+    return GEN_OK;
+}
+
+gen_status gen_decode(gen_run *run, const float *z, const float *labels, int64_t n, float *pixels, gen_error *err)
 {
     gen_program *p = NULL;
     GEN_TRY(gen_run_program(run, run->settings.model->decode, "make pictures from codes", batch_for(n), &p, err));
-    gen_status status = gen_program_map(p, "z", z, "x", pixels, n, state_of(run), err);
+    gen_status status = map(run, p, "z", z, labels, "x", pixels, n, err);
     gen_program_free(p);
     return status;
 }
 
-gen_status gen_encode(gen_run *run, const float *x, int64_t n, float *mu, float *logvar, gen_error *err)
+gen_status gen_encode(gen_run *run, const float *x, const float *labels, int64_t n, float *mu, float *logvar,
+                      gen_error *err)
 {
     gen_program *p = NULL;
     GEN_TRY(gen_run_program(run, run->settings.model->encode, "encode pictures", batch_for(n), &p, err));
-    gen_status status = gen_program_map(p, "x", x, "mu", mu, n, state_of(run), err);
+    gen_status status = map(run, p, "x", x, labels, "mu", mu, n, err);
     if (status == GEN_OK && logvar && gen_program_shape(p, "logvar").rank > 0)
-        status = gen_program_map(p, "x", x, "logvar", logvar, n, state_of(run), err);
+        status = map(run, p, "x", x, labels, "logvar", logvar, n, err);
     gen_program_free(p);
     return status;
 }
@@ -191,6 +251,7 @@ gen_status gen_nll(gen_run *run, const gen_dataset *data, gen_range range, int64
         for (int k = 0; k < NLL_IMAGES; k++) log_sum[k] = (double)-INFINITY;
         status = read_images(data, range, i, NLL_IMAGES, x, err);
         if (status == GEN_OK) status = gen_program_feed(p, "x", x, NLL_IMAGES * pixels, err);
+        if (status == GEN_OK) status = feed_labels(run, p, data, range, i, NLL_IMAGES, err);
         for (int64_t r = 0; r < rounds && status == GEN_OK; r++)
             status = add_weights(run, p, i, (uint64_t)r, chunk, log_sum, err);
         for (int64_t k = 0; k < NLL_IMAGES && i + k < range.n; k++) total += log((double)(rounds * chunk)) - log_sum[k];

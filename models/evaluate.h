@@ -34,10 +34,13 @@ double gen_eval_mean(const gen_eval_result *r, const char *name); /* NaN when th
 void gen_latent_draw(uint64_t seed, uint64_t first, int64_t n, int64_t d, float *z);
 int64_t gen_latent_size(const gen_run *run);
 
+/* Do its pictures need labels? Then those below take labels[n] of 0 to classes - 1; else they may be NULL, and are not looked at. */
+bool gen_is_conditional(const gen_run *run);
 /* z[n,D] -> pixels[n,H,W,C] in [0,1] */
-gen_status gen_decode(gen_run *run, const float *z, int64_t n, float *pixels, gen_error *err);
+gen_status gen_decode(gen_run *run, const float *z, const float *labels, int64_t n, float *pixels, gen_error *err);
 /* x[n,H,W,C] -> mu[n,D] and, if logvar is not NULL and the model has it, logvar[n,D] */
-gen_status gen_encode(gen_run *run, const float *x, int64_t n, float *mu, float *logvar, gen_error *err);
+gen_status gen_encode(gen_run *run, const float *x, const float *labels, int64_t n, float *mu, float *logvar,
+                      gen_error *err);
 
 /* Mean over the range of -log p(x), estimated with `samples` importance samples an image: -log mean_k w_k (Burda et al. 2016). */
 gen_status gen_nll(gen_run *run, const gen_dataset *data, gen_range range, int64_t samples, double *nats,

@@ -185,12 +185,17 @@ static void emit_grid(trainer *t, const char *name, const float *pictures)
 /* The same codes every time, so that the grids of a run are a film. */
 static gen_status sample_codes(trainer *t, gen_error *err)
 {
+    float labels[N_GRID];
     int64_t d = gen_latent_size(t->run), pixels = t->run->height * t->run->width * t->run->channels;
     float *z = gen_alloc((size_t)(N_GRID * d), sizeof *z),
           *pictures = gen_alloc((size_t)(N_GRID * pixels), sizeof *pictures);
     gen_status status = z && pictures ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for samples");
     if (status == GEN_OK) {
         gen_latent_draw((uint64_t)t->run->settings.train.seed, 0, N_GRID, d, z);
+        for (int64_t i = 0; i < N_GRID; i++) labels[i] = t->run->classes ? (float)(i % t->run->classes) : 0;
+        if (gen_program_wants(t->decode, "label")) status = gen_program_feed(t->decode, "label", labels, N_GRID, err);
+    }
+    if (status == GEN_OK) {
         status = gen_program_map(t->decode, "z", z, "x", pictures, N_GRID, state_at(t, 0), err);
     }
     if (status == GEN_OK) emit_grid(t, "samples", pictures);

@@ -135,6 +135,18 @@ static gen_node *after_conv(gen_graph *g, gen_node *h, const char *name, const g
     return training ? gen_dropout(g, h, t->o.dropout) : h;
 }
 
+/* Joining a one-hot label to a dense layer's input is adding a second layer's answer to it, "enc.label" or "dec.label", and a conv's the same at all
+ * places but those where its kernel sees the zeros around the picture. h is the first layer's answer, spec its own. */
+static gen_node *with_label(gen_graph *g, const gen_trunk *t, gen_node *h, const char *side, nn_dense_spec spec)
+{
+    char name[32];
+    if (!t->o.label) return h;
+    snprintf(name, sizeof name, "%s.label", side);
+    spec.no_bias = true;
+    gen_node *l = nn_dense(g, t->o.label, name, h->shape.dim[h->shape.rank - 1], spec);
+    return gen_add(g, h, h->shape.rank == 4 ? gen_reshape(g, l, GEN_SHAPE(l->shape.dim[0], 1, 1, l->shape.dim[1])) : l);
+}
+
 /* ---- encoder, decoder ------------------------------------------------------------------------------------------------- */
 
 /* "enc.fc", or "enc.fc1", "enc.fc2" … where there are several */
@@ -143,7 +155,8 @@ static gen_node *hidden_layer(gen_graph *g, const gen_trunk *t, gen_node *h, con
     char name[32];
     if (t->n_dense == 1) snprintf(name, sizeof name, "%s.fc", side);
     else snprintf(name, sizeof name, "%s.fc%d", side, i + 1);
-    return gen_relu(g, nn_dense(g, h, name, units, gen_trunk_dense(t)));
+    h = nn_dense(g, h, name, units, gen_trunk_dense(t));
+    return gen_relu(g, i == 0 ? with_label(g, t, h, side, gen_trunk_dense(t)) : h);
 }
 
 static gen_node *encode_flat(gen_graph *g, const gen_trunk *t, gen_node *x)
@@ -160,7 +173,9 @@ gen_node *gen_trunk_encode(gen_graph *g, const gen_trunk *t, gen_node *x, bool t
     for (int32_t i = 0; i < t->n_enc; i++) {
         char name[32];
         snprintf(name, sizeof name, "enc.conv%d", i + 1);
-        h = after_conv(g, nn_conv(g, h, name, t->enc[i].channels, conv_spec(t, &t->enc[i])), name, t, training);
+        h = nn_conv(g, h, name, t->enc[i].channels, conv_spec(t, &t->enc[i]));
+        if (i == 0) h = with_label(g, t, h, "enc", gen_trunk_dense(t));
+        h = after_conv(g, h, name, t, training);
     }
     h = nn_flatten(g, h);
     return t->hidden ? activation(g, nn_dense(g, h, "enc.fc", t->hidden, gen_trunk_dense(t)), t) : h;
@@ -185,8 +200,9 @@ static gen_node *decode_flat(gen_graph *g, const gen_trunk *t, gen_node *z)
 {
     gen_node *h = z;
     for (int32_t i = 0; i < t->n_dense; i++) h = hidden_layer(g, t, h, "dec", i, t->dense[t->n_dense - 1 - i]);
-    h = nn_dense(g, h, "dec.out", t->height * t->width * t->channels,
-                 dense_to_image(t, t->height, t->width, t->channels));
+    nn_dense_spec image = dense_to_image(t, t->height, t->width, t->channels);
+    h = nn_dense(g, h, "dec.out", t->height * t->width * t->channels, image);
+    if (!t->n_dense) h = with_label(g, t, h, "dec", image);
     return nn_image(g, h, t->height, t->width, t->channels);
 }
 
@@ -196,8 +212,10 @@ gen_node *gen_trunk_decode(gen_graph *g, const gen_trunk *t, gen_node *z, bool t
     int64_t size[2], c = t->enc[t->n_enc - 1].channels;
     start_size(t, size);
     gen_node *h = z;
-    if (t->hidden) h = activation(g, nn_dense(g, h, "dec.fc", t->hidden, gen_trunk_dense(t)), t);
-    h = nn_dense(g, h, "dec.dense", size[0] * size[1] * c, dense_to_image(t, size[0], size[1], c));
+    nn_dense_spec hidden = gen_trunk_dense(t), image = dense_to_image(t, size[0], size[1], c);
+    if (t->hidden) h = activation(g, with_label(g, t, nn_dense(g, h, "dec.fc", t->hidden, hidden), "dec", hidden), t);
+    h = nn_dense(g, h, "dec.dense", size[0] * size[1] * c, image);
+    if (!t->hidden) h = with_label(g, t, h, "dec", image);
     if (t->dense_act) h = activation(g, h, t);
     h = nn_image(g, h, size[0], size[1], c);
     for (int32_t i = 0; i < t->n_dec; i++) {

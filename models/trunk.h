@@ -21,6 +21,8 @@ typedef struct gen_trunk_options {
     const char *init;      /* of GEN_TRUNK_INITS */
     bool batch_norm;
     double dropout; /* after each conv layer, in training */
+    gen_node
+        *label; /* [rows,classes], one-hot: joined to the input of the first layer of encoder and decoder; NULL: none */
 } gen_trunk_options;
 
 enum { GEN_TRUNK_MAX_LAYERS = 10, GEN_TRUNK_MAX_DENSE = 4 };

@@ -14,6 +14,9 @@
  *   loss = - E log 1/K sum_k w_k,   log w_k = log p(x|z_k) + beta (log p(z_k) - log q(z_k|x)),   z_1..z_K ~ q(z|x)
  *
  * The gradient of the log-sum-exp weighs each sample by w_k / sum w: their equation 14 needs no code of its own.
+ * --conditional gives encoder and decoder the picture's label y, as Sohn et al. 2015 (NIPS) do: log p(x|y) has the bound above with q(z|x,y), p(x|z,y)
+ * and the same prior.
+ *
  * Deviations: logvar is clamped to [-30, 20] (exp of anything larger only makes infinities).
  */
 #include "core/nn.h"
@@ -29,7 +32,7 @@ typedef struct vae_options {
     double beta, r_loss_factor, sigma, free_bits, dropout;
     const char *net, *likelihood, *init;
     const char *binarise;
-    int64_t batch_norm;
+    int64_t batch_norm, conditional;
 } vae_options;
 
 // clang-format off
@@ -48,6 +51,7 @@ static const gen_option options[] = {
     { "init",          OPT_CHOICE, offsetof(vae_options, init),          "torch", 0, 0, GEN_TRUNK_INITS, NULL, "initial weights", 0 },
     { "batch-norm",    OPT_BOOL,   offsetof(vae_options, batch_norm),    "0",    0, 1, NULL, NULL,      "batch normalisation after each conv layer", 0 },
     { "dropout",       OPT_FLOAT,  offsetof(vae_options, dropout),       "0",    0, 0.95, NULL, NULL,   "after each conv layer", 0 },
+    { "conditional",   OPT_BOOL,   offsetof(vae_options, conditional),   "0",    0, 1, NULL, NULL,      "encoder and decoder know each picture's label: gen sample --label", 0 },
     { "binarise",      OPT_CHOICE, offsetof(vae_options, binarise),      "none", 0, 0, "none|static|dynamic", NULL, "pixels become 0 or 1 with the grey value as probability: once, or anew each step", 0 },
     GEN_OPTIONS_END
 };
@@ -72,12 +76,28 @@ static const gen_preset presets[] = {
 
 /* ---- encoder, decoder -------------------------------------------------------------------------------------------------- */
 
-static gen_trunk trunk_of(const gen_model_context *m)
+/* A description without data has ten classes. */
+static int64_t classes_of(const gen_model_context *m)
+{
+    return m->classes ? m->classes : 10;
+}
+
+/* One-hot labels [N,classes], NULL where the model knows none. */
+static gen_node *input_label(gen_graph *g, const gen_model_context *m)
+{
+    if (!((const vae_options *)m->options)->conditional) return NULL;
+    return gen_one_hot(g, gen_input(g, "label", GEN_SHAPE(m->batch)), classes_of(m));
+}
+
+static gen_trunk trunk_of(const gen_model_context *m, gen_node *label)
 {
     const vae_options *o = m->options;
-    gen_trunk_options t = {
-        .width = o->width, .hidden = o->hidden, .init = o->init, .batch_norm = o->batch_norm != 0, .dropout = o->dropout
-    };
+    gen_trunk_options t = { .width = o->width,
+                            .hidden = o->hidden,
+                            .init = o->init,
+                            .batch_norm = o->batch_norm != 0,
+                            .dropout = o->dropout,
+                            .label = label };
     return gen_trunk_for(o->net, &t, m->height, m->width, m->channels);
 }
 
@@ -85,10 +105,11 @@ typedef struct code {
     gen_node *mu, *logvar; /* [N,D] */
 } code;
 
-static code encoder(gen_graph *g, const gen_model_context *m, gen_node *x, bool training)
+/* label: of input_label */
+static code encoder(gen_graph *g, const gen_model_context *m, gen_node *x, gen_node *label, bool training)
 {
     const vae_options *o = m->options;
-    gen_trunk t = trunk_of(m);
+    gen_trunk t = trunk_of(m, label);
     gen_node *h = gen_trunk_encode(g, &t, x, training);
     code q = { nn_dense(g, h, "enc.mu", o->latent, gen_trunk_dense(&t)), NULL };
     q.logvar = gen_clamp(g, nn_dense(g, h, "enc.logvar", o->latent, gen_trunk_dense(&t)), -30, 20);
@@ -96,9 +117,9 @@ static code encoder(gen_graph *g, const gen_model_context *m, gen_node *x, bool 
 }
 
 /* z[N,D] -> logits (bernoulli) or, through a sigmoid, means of the pixels [N,H,W,C] */
-static gen_node *decoder(gen_graph *g, const gen_model_context *m, gen_node *z, bool training)
+static gen_node *decoder(gen_graph *g, const gen_model_context *m, gen_node *z, gen_node *label, bool training)
 {
-    gen_trunk t = trunk_of(m);
+    gen_trunk t = trunk_of(m, label);
     return gen_trunk_decode(g, &t, z, training);
 }
 
@@ -182,9 +203,21 @@ typedef struct weights {
     gen_node *log_weight, *reconstruction; /* [N,samples]: log w; -log p(x|z) */
 } weights;
 
+/* x[N,..] -> [N samples,..], each row so many times */
+static gen_node *repeated(gen_graph *g, gen_node *x, int64_t samples)
+{
+    gen_shape one = x->shape, many = x->shape, all = x->shape;
+    one.rank = many.rank = x->shape.rank + 1;
+    for (int32_t i = 1; i < x->shape.rank; i++) one.dim[i + 1] = many.dim[i + 1] = x->shape.dim[i];
+    one.dim[1] = 1;
+    many.dim[1] = samples;
+    all.dim[0] *= samples;
+    return gen_reshape(g, gen_broadcast(g, gen_reshape(g, x, one), many), all);
+}
+
 /* log w = log p(x|z) + beta (log p(z) - log q(z|x)), for samples draws of z an image (Burda et al. 2016, equation 8). beta: a scalar node */
-static weights importance(gen_graph *g, const gen_model_context *m, const code *q, gen_node *x, int64_t samples,
-                          gen_node *beta, bool training)
+static weights importance(gen_graph *g, const gen_model_context *m, const code *q, gen_node *x, gen_node *label,
+                          int64_t samples, gen_node *beta, bool training)
 {
     int64_t n = m->batch, d = q->mu->shape.dim[1];
     gen_graph_scope(g, "z");
@@ -193,10 +226,9 @@ static weights importance(gen_graph *g, const gen_model_context *m, const code *
     gen_shape row = GEN_SHAPE(n, 1, d), table = GEN_SHAPE(n, samples);
     gen_node *mu = gen_reshape(g, q->mu, row), *logvar = gen_reshape(g, q->logvar, row);
     gen_node *z = gen_add(g, mu, gen_mul(g, gen_exp(g, gen_scale(g, logvar, 0.5)), eps));
-    gen_node *out = decoder(g, m, gen_reshape(g, z, GEN_SHAPE(n * samples, d)), training);
-    gen_shape copies = GEN_SHAPE(n, samples, m->height, m->width, m->channels);
-    gen_node *again = gen_broadcast(g, gen_reshape(g, x, GEN_SHAPE(n, 1, m->height, m->width, m->channels)), copies);
-    gen_node *rec = gen_reshape(g, reconstruction(g, m, out, gen_reshape(g, again, out->shape)), table);
+    gen_node *labels = label ? repeated(g, label, samples) : NULL;
+    gen_node *out = decoder(g, m, gen_reshape(g, z, GEN_SHAPE(n * samples, d)), labels, training);
+    gen_node *rec = gen_reshape(g, reconstruction(g, m, out, repeated(g, x, samples)), table);
     /* log p(z) - log q(z|x) = 1/2 sum (eps^2 + logvar - z^2): the constants cancel */
     gen_node *prior = gen_sum(g, gen_sub(g, gen_add(g, gen_square(g, eps), logvar), gen_square(g, z)), GEN_AXIS(2));
     gen_node *ratio = gen_scale(g, gen_reshape(g, prior, table), 0.5);
@@ -216,15 +248,15 @@ static gen_node *iwae_loss(gen_graph *g, const weights *w)
 static void train(gen_graph *g, const gen_model_context *m)
 {
     const vae_options *o = m->options;
-    gen_node *x = target_image(g, o, input_image(g, m));
-    code q = encoder(g, m, x, true);
+    gen_node *x = target_image(g, o, input_image(g, m)), *label = input_label(g, m);
+    code q = encoder(g, m, x, label, true);
     gen_node *rec, *loss, *kl_dims = gauss_kl(g, &q), *beta = beta_now(g, o);
     if (o->iwae_k > 1) {
-        weights w = importance(g, m, &q, x, o->iwae_k, beta, true);
+        weights w = importance(g, m, &q, x, label, o->iwae_k, beta, true);
         rec = gen_mean(g, w.reconstruction);
         loss = gen_mean(g, iwae_loss(g, &w));
     } else {
-        rec = gen_mean(g, reconstruction(g, m, decoder(g, m, draw(g, &q), true), x));
+        rec = gen_mean(g, reconstruction(g, m, decoder(g, m, draw(g, &q), label, true), x));
         loss = gen_add(g, rec, gen_mul(g, kl_term(g, o, kl_dims), beta));
     }
     gen_optim_report report = gen_optim_minimise(g, loss, "", &m->optim);
@@ -237,14 +269,14 @@ static void train(gen_graph *g, const gen_model_context *m)
 static void eval(gen_graph *g, const gen_model_context *m)
 {
     const vae_options *o = m->options;
-    gen_node *x = input_image(g, m);
-    code q = encoder(g, m, x, false);
-    gen_node *out = decoder(g, m, draw(g, &q), false), *mean = gen_sigmoid(g, out);
+    gen_node *x = input_image(g, m), *label = input_label(g, m);
+    code q = encoder(g, m, x, label, false);
+    gen_node *out = decoder(g, m, draw(g, &q), label, false), *mean = gen_sigmoid(g, out);
     gen_node *rec = reconstruction(g, m, out, x), *kl_dims = gauss_kl(g, &q), *kl = per_image(g, kl_dims);
     double pixels = (double)(m->height * m->width * m->channels);
     gen_node *loss = gen_add(g, rec, gen_scale(g, kl, o->beta));
     if (o->iwae_k > 1) {
-        weights w = importance(g, m, &q, x, o->iwae_k, gen_scalar(g, o->beta), false);
+        weights w = importance(g, m, &q, x, label, o->iwae_k, gen_scalar(g, o->beta), false);
         loss = iwae_loss(g, &w);
     }
     gen_output(g, "loss", loss);
@@ -257,7 +289,7 @@ static void eval(gen_graph *g, const gen_model_context *m)
 
 static void encode(gen_graph *g, const gen_model_context *m)
 {
-    code q = encoder(g, m, input_image(g, m), false);
+    code q = encoder(g, m, input_image(g, m), input_label(g, m), false);
     gen_output(g, "mu", q.mu);
     gen_output(g, "logvar", q.logvar);
 }
@@ -266,14 +298,14 @@ static void decode(gen_graph *g, const gen_model_context *m)
 {
     const vae_options *o = m->options;
     gen_node *z = gen_input(g, "z", GEN_SHAPE(m->batch, o->latent));
-    gen_output(g, "x", gen_sigmoid(g, decoder(g, m, z, false)));
+    gen_output(g, "x", gen_sigmoid(g, decoder(g, m, z, input_label(g, m), false)));
 }
 
 static void nll(gen_graph *g, const gen_model_context *m, int64_t samples)
 {
-    gen_node *x = input_image(g, m);
-    code q = encoder(g, m, x, false);
-    gen_output(g, "log_weight", importance(g, m, &q, x, samples, gen_scalar(g, 1), false).log_weight);
+    gen_node *x = input_image(g, m), *label = input_label(g, m);
+    code q = encoder(g, m, x, label, false);
+    gen_output(g, "log_weight", importance(g, m, &q, x, label, samples, gen_scalar(g, 1), false).log_weight);
 }
 
 static int64_t latent(const gen_model_context *m)
@@ -290,6 +322,12 @@ static gen_status check(const gen_model_context *m, gen_error *err)
         return gen_fail(err, GEN_BAD_OPTION, "--net mlp needs --hidden of at least 1");
     if (strcmp(o->binarise, "none") && strcmp(o->likelihood, "bernoulli"))
         return gen_fail(err, GEN_BAD_OPTION, "--binarise goes with --likelihood bernoulli, not %s", o->likelihood);
+    if (o->conditional && m->classes < 2)
+        return gen_fail(err, GEN_BAD_OPTION,
+                        "--conditional needs labels, two classes at least: a data set that has them, "
+                        "or a folder with one sub-folder a class");
+    if (o->conditional && !strcmp(o->net, "linear"))
+        return gen_fail(err, GEN_BAD_OPTION, "--conditional needs a hidden layer for the label; --net linear has none");
     if (o->iwae_k > 1 && (o->r_loss_factor > 0 || o->free_bits > 0))
         return gen_fail(err, GEN_BAD_OPTION, "--iwae-k %lld has no %s; leave one of them out", (long long)o->iwae_k,
                         o->r_loss_factor > 0 ? "--r-loss-factor" : "--free-bits");

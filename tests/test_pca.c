@@ -102,7 +102,7 @@ TEST(pca_finds_the_plane_that_the_pictures_are_in)
     };
     fit(&f, "2");
     assert_true(mse_of(&f, GEN_SPLIT_TRAIN) < 1e-10);
-    TEST_OK(gen_encode(f.run, x, N, z, NULL, &err));
+    TEST_OK(gen_encode(f.run, x, NULL, N, z, NULL, &err));
     for (int i = 0; i < N; i++) {
         for (int d = 0; d < 2; d++) mean[d] += (double)z[2 * i + d] / N, square[d] += pow((double)z[2 * i + d], 2) / N;
         cross += (double)z[2 * i] * (double)z[2 * i + 1] / N;

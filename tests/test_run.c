@@ -748,8 +748,8 @@ static void write_pictures(training *t, const char *path)
     static float x[N * PIXELS], y[N * PIXELS], z[N * 16];
     int64_t indices[N] = { 0, 1, 2, 3, 4, 5, 6, 7 };
     gen_dataset_batch(&t->data, indices, N, x);
-    TEST_OK(gen_encode(t->run, x, N, z, NULL, &err));
-    TEST_OK(gen_decode(t->run, z, N, y, &err));
+    TEST_OK(gen_encode(t->run, x, NULL, N, z, NULL, &err));
+    TEST_OK(gen_decode(t->run, z, NULL, N, y, &err));
     gen_tensor_entry tensors[] = {
         { .name = "x", .dtype = GEN_DTYPE_F32, .n_dims = 4, .dims = { N, SIDE, SIDE, 1 }, .n = N * PIXELS, .data = x },
         { .name = "reconstruction",

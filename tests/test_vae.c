@@ -1,7 +1,9 @@
-/* The importance weighted bound: what it is when it can be computed by hand, that it learns and goes on, and what it does not go with. */
+/* The importance weighted bound: what it is when it can be computed by hand, that it learns and goes on, and what it does not go with. Conditional VAEs:
+ * labels reach encoder and decoder, and are asked for. */
 #include <math.h>
 #include <string.h>
 
+#include "models/evaluate.h"
 #include "tests/model_run.h"
 
 enum { N = 64, SIDE = 8 };
@@ -99,7 +101,117 @@ TEST(vae_iwae_refuses_losses_that_are_no_bound)
     }
 }
 
+/* ---- labels ---------------------------------------------------------------------------------------------------------------- */
+
+/* Beside the plain VAE: one weight a class and unit of the first layer of encoder and decoder. */
+TEST(vae_conditional_has_a_weight_for_each_class_and_unit)
+{
+    test_model t;
+    test_model_open(&t, "vae", NULL, "net=mlp hidden=10 latent=3 conditional=1", 4, SIDE, SIDE, 1);
+    gen_program_free(test_model_program(&t, t.model->eval));
+    int64_t enc = 64 * 10 + 10 + 2 * (10 * 3 + 3), dec = 3 * 10 + 10 + 10 * 64 + 64;
+    assert_int_equal(test_model_count(&t, "enc."), enc + 4 * 10);
+    assert_int_equal(test_model_count(&t, "dec."), dec + 4 * 10);
+    test_model_close(&t);
+}
+
+TEST(vae_conditional_learns_in_every_net)
+{
+    static const char *const options[] = { "net=mlp hidden=12 latent=3 conditional=1",
+                                           "net=hinton latent=2 conditional=1",
+                                           "net=conv width=4 latent=2 hidden=8 conditional=1 batch-norm=1",
+                                           "net=conv width=4 latent=2 hidden=0 conditional=1",
+                                           "net=mlp hidden=12 latent=3 conditional=1 iwae-k=3" };
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        test_model t;
+        test_model_open(&t, "vae", NULL, options[i], 16, SIDE, SIDE, 1);
+        test_model_learns(&t, 30);
+        test_model_close(&t);
+    }
+}
+
+/* Code 0 with each label: after some training the blob is where the label says. */
+TEST(vae_conditional_decoder_draws_what_the_label_says)
+{
+    gen_error err = { 0 };
+    test_model t;
+    float z[4] = { 0 }, y[4 * SIDE * SIDE];
+    const float labels[4] = { 3, 2, 1, 0 };
+    test_model_open(&t, "vae", NULL, "net=mlp hidden=24 latent=1 conditional=1 lr=0.01", N, SIDE, SIDE, 1);
+    gen_program *train = test_model_program(&t, t.model->train);
+    test_model_steps(&t, train, 0, 300);
+    gen_program_free(train);
+    gen_run run = { .arena = t.arena,
+                    .folder = "",
+                    .data_name = "",
+                    .settings = t.settings,
+                    .height = SIDE,
+                    .width = SIDE,
+                    .channels = 1,
+                    .classes = t.classes,
+                    .device = t.device,
+                    .params = t.params };
+    assert_true(gen_is_conditional(&run));
+    TEST_OK(gen_decode(&run, z, labels, 4, y, &err));
+    for (int i = 0; i < 4; i++) {
+        double quarter[4] = { 0 };
+        for (int p = 0; p < SIDE * SIDE; p++)
+            quarter[p / SIDE / (SIDE / 2) * 2 + p % SIDE / (SIDE / 2)] += (double)y[i * SIDE * SIDE + p];
+        for (int q = 0; q < 4; q++) assert_true(quarter[q] <= quarter[(int)labels[i]]);
+    }
+    assert_int_equal(gen_decode(&run, z, NULL, 4, y, &err), GEN_BAD_OPTION);
+    assert_non_null(strstr(err.text, "labels"));
+    err = (gen_error){ 0 };
+    assert_int_equal(gen_encode(&run, t.x, (float[]){ 0, 1, 4, 2 }, 4, z, NULL, &err), GEN_BAD_OPTION);
+    assert_string_equal(err.text, "label 4: this run knows labels 0 to 3");
+    test_model_close(&t);
+}
+
+/* Rows are fed in batches with their own labels: the same as one by one. */
+TEST(vae_conditional_codes_do_not_depend_on_the_batch)
+{
+    gen_error err = { 0 };
+    test_model t;
+    float one[2], labels[200], mu[200 * 2], *x;
+    test_model_open(&t, "vae", NULL, "net=mlp hidden=8 latent=2 conditional=1", 200, SIDE, SIDE, 1);
+    gen_run run = { .arena = t.arena,
+                    .folder = "",
+                    .data_name = "",
+                    .settings = t.settings,
+                    .height = SIDE,
+                    .width = SIDE,
+                    .channels = 1,
+                    .classes = t.classes,
+                    .device = t.device,
+                    .params = t.params };
+    x = t.x;
+    for (int i = 0; i < 200; i++) labels[i] = (float)(i * 7 % 4);
+    TEST_OK(gen_encode(&run, x, labels, 200, mu, NULL, &err));
+    for (int i = 0; i < 200; i += 33) {
+        TEST_OK(gen_encode(&run, x + i * t.pixels, labels + i, 1, one, NULL, &err));
+        for (int d = 0; d < 2; d++) assert_true(fabs((double)one[d] - (double)mu[2 * i + d]) < 1e-6);
+    }
+    test_model_close(&t);
+}
+
+TEST(vae_conditional_refuses_data_without_labels_and_nets_without_a_hidden_layer)
+{
+    gen_error err = { 0 };
+    test_model t;
+    test_model_open(&t, "vae", NULL, "conditional=1", 2, SIDE, SIDE, 1);
+    gen_model_context m = { .options = t.settings.options, .height = SIDE, .width = SIDE, .channels = 1 };
+    assert_int_equal(t.model->check(&m, &err), GEN_BAD_OPTION);
+    assert_non_null(strstr(err.text, "--conditional needs labels"));
+    TEST_OK(gen_settings_set(&t.settings, "net", "linear", NULL));
+    m.classes = 4;
+    err = (gen_error){ 0 };
+    assert_int_equal(t.model->check(&m, &err), GEN_BAD_OPTION);
+    assert_non_null(strstr(err.text, "--net linear"));
+    test_model_close(&t);
+}
+
 TEST(vae_training_goes_on_bit_for_bit)
 {
     test_run_goes_on_bit_for_bit("vae", "net=mlp hidden=8 latent=2 iwae-k=4 kl-warmup=5 batch=8 steps=6");
+    test_run_goes_on_bit_for_bit("vae", "net=mlp hidden=8 latent=2 conditional=1 batch=8 steps=6");
 }

@@ -19,6 +19,7 @@ const gen_option cli_option_rows[] = {
     { "seed",           OPT_INT,    O(seed),       "-1",   -1, 9007199254740992.0, NULL, NULL, "of the random numbers (-1: the run's)", 0 },
     { "frames",         OPT_INT,    O(frames),     "10",   2, 1000, NULL, "pictures", "from one end to the other", 0 },
     { "mode",           OPT_CHOICE, O(mode),       "spherical", 0, 0, "linear|spherical", NULL, "way of interpolation", 0 },
+    { "label",          OPT_INT,    O(label),      "-1",   -1, 1e6, NULL, NULL, "of the pictures that a conditional run makes (-1: all in turn)", 0 },
     { "add-label",      OPT_INT,    O(add_label),  "-1",   -1, 1e6, NULL, NULL, "move codes towards the mean code of this label", 0 },
     { "sub-label",      OPT_INT,    O(sub_label),  "-1",   -1, 1e6, NULL, NULL, "and away from that of this one", 0 },
     { "features",       OPT_STRING, O(features),   "",     0, 0, NULL, "RUN", "a classifier: samples against test pictures in its features", 0 },

@@ -18,9 +18,10 @@ typedef struct codes {
     gen_dataset data;
     gen_range range; /* of the data that is encoded */
     int64_t n, d;
-    bool draw;       /* codes are draws from q(z|x), else its means */
-    float *z;        /* [n,d] */
-    int32_t *labels; /* [n] or NULL */
+    bool draw;          /* codes are draws from q(z|x), else its means */
+    float *z;           /* [n,d] */
+    int32_t *labels;    /* [n] or NULL */
+    const float *given; /* the same, as graphs take them */
 } codes;
 
 static gen_status load(codes *c, gen_error *err)
@@ -45,7 +46,7 @@ static gen_status draw_codes(codes *c, const float *x, gen_error *err)
           *eps = gen_arena_alloc(c->a->arena, n * sizeof *eps);
     if (!logvar || !eps) return gen_fail(err, GEN_NO_MEMORY, "no memory for %" PRId64 " codes: use --limit", c->n);
     for (size_t i = 0; i < n; i++) logvar[i] = -INFINITY;
-    GEN_TRY(gen_encode(c->run, x, c->n, c->z, logvar, err));
+    GEN_TRY(gen_encode(c->run, x, c->given, c->n, c->z, logvar, err));
     gen_latent_draw((uint64_t)c->run->settings.train.seed, 0, c->n, c->d, eps);
     for (size_t i = 0; i < n; i++) c->z[i] += expf(0.5f * logvar[i]) * eps[i];
     return GEN_OK;
@@ -77,8 +78,12 @@ static gen_status encode_split(codes *c, int64_t most, gen_error *err)
         c->labels = gen_arena_alloc(a->arena, (size_t)c->n * sizeof *c->labels);
         if (!c->labels) return gen_fail(err, GEN_NO_MEMORY, "no memory for labels");
         memcpy(c->labels, c->data.labels + c->range.first, (size_t)c->n * sizeof *c->labels);
+        float *given = gen_arena_alloc(a->arena, (size_t)c->n * sizeof *given);
+        if (!given) return gen_fail(err, GEN_NO_MEMORY, "no memory for labels");
+        for (int64_t i = 0; i < c->n; i++) given[i] = (float)c->labels[i];
+        c->given = given;
     }
-    return c->draw ? draw_codes(c, x, err) : gen_encode(c->run, x, c->n, c->z, NULL, err);
+    return c->draw ? draw_codes(c, x, err) : gen_encode(c->run, x, c->given, c->n, c->z, NULL, err);
 }
 
 /* ---- encode ---------------------------------------------------------------------------------------------------------------------------- */
@@ -192,7 +197,7 @@ static double normal_quantile(double p)
 static gen_status plot_manifold(codes *c, const char *path, gen_error *err)
 {
     enum { SIDE = 20, N = SIDE * SIDE };
-    float z[N * 2];
+    float z[N * 2], labels[N]; /* the labels are looked at by conditional runs alone: class 0, or --label */
     if (c->d != 2)
         return gen_fail(err, GEN_UNSUPPORTED,
                         "the manifold of a code of 2 numbers can be drawn; this run's has %" PRId64
@@ -205,7 +210,8 @@ static gen_status plot_manifold(codes *c, const char *path, gen_error *err)
         z[2 * i] = (float)normal_quantile(0.01 + 0.98 * (i % SIDE) / (SIDE - 1));
         z[2 * i + 1] = (float)normal_quantile(0.99 - 0.98 * (double)(i / SIDE) / (SIDE - 1));
     }
-    GEN_TRY(gen_decode(c->run, z, N, x, err));
+    for (int i = 0; i < N; i++) labels[i] = (float)(c->a->o.label > 0 ? c->a->o.label : 0);
+    GEN_TRY(gen_decode(c->run, z, labels, N, x, err));
     GEN_TRY(cli_write_grid(c->run, x, N, SIDE, path, err));
     return cli_print_file(c->a, path, N, "pictures", err);
 }
@@ -267,7 +273,7 @@ static int run_plot(cli_args *a, gen_error *err)
 
 static const char *const encode_takes[] = { "output",  "data",   "limit", "checkpoint", "weights",
                                             "threads", "device", "json",  NULL };
-static const char *const plot_takes[] = { "kind",    "output",  "data",   "limit", "checkpoint",
+static const char *const plot_takes[] = { "kind",    "output",  "data",   "limit", "label", "checkpoint",
                                           "weights", "threads", "device", "json",  NULL };
 const cli_verb cli_encode = { "encode", "RUN", "codes of test pictures as .csv or .npy", encode_takes, 0, run_encode };
 const cli_verb cli_plot = {

@@ -91,6 +91,7 @@ static gen_status features(featured *f, const gen_range *range, int64_t n, float
 {
     gen_run *run = f->e->run;
     int64_t codes = gen_latent_size(run);
+    float labels[CHUNK]; /* of the test pictures: a conditional run's samples have the test set's classes */
     for (int64_t i = 0; i < n; i += CHUNK) {
         int64_t some = n - i < CHUNK ? n - i : CHUNK;
         for (int64_t k = 0; range && k < some; k++) {
@@ -99,9 +100,11 @@ static gen_status features(featured *f, const gen_range *range, int64_t n, float
         }
         if (!range) {
             gen_latent_draw((uint64_t)run->settings.train.seed, (uint64_t)i, some, codes, f->z);
-            GEN_TRY(gen_decode(run, f->z, some, f->x, err));
+            int64_t index[CHUNK];
+            for (int64_t k = 0; k < some; k++) index[k] = f->e->range.first + i + k;
+            GEN_TRY(gen_decode(run, f->z, gen_data_labels(&f->e->data, index, some, labels), some, f->x, err));
         }
-        GEN_TRY(gen_encode(f->classifier, f->x, some, out + i * f->d, NULL, err));
+        GEN_TRY(gen_encode(f->classifier, f->x, NULL, some, out + i * f->d, NULL, err));
     }
     return GEN_OK;
 }

@@ -68,6 +68,41 @@ static gen_status save(pictures *p, const float *x, int64_t n, int64_t columns, 
     return cli_print_file(p->a, path, n, "pictures", err);
 }
 
+/* ---- labels ---------------------------------------------------------------------------------------------------------------------------- */
+
+static gen_status may_have_label(const pictures *p, gen_error *err)
+{
+    int64_t label = p->a->o.label;
+    if (label >= 0 && !gen_is_conditional(p->run))
+        return gen_fail(err, GEN_BAD_OPTION, "%s knows no labels, so --label means nothing: train with --conditional",
+                        p->run->folder);
+    if (label >= p->run->classes && label > 0)
+        return gen_fail(err, GEN_BAD_OPTION, "--label %" PRId64 ": this run knows labels 0 to %" PRId64, label,
+                        p->run->classes - 1);
+    return GEN_OK;
+}
+
+/* Of picture i: --label, else all classes in turn, each for `each` pictures */
+static float *asked_labels(pictures *p, int64_t n, int64_t each, gen_error *err)
+{
+    float *labels = floats(p, n, err);
+    int64_t classes = p->run->classes ? p->run->classes : 1;
+    for (int64_t i = 0; labels && i < n; i++)
+        labels[i] = (float)(p->a->o.label >= 0 ? p->a->o.label : i / each % classes);
+    return labels;
+}
+
+/* Of n images of the data from index first on; *labels is NULL where it has none. */
+static gen_status labels_of(pictures *p, int64_t first, int64_t n, const float **labels, gen_error *err)
+{
+    float *out = floats(p, n, err);
+    int64_t *index = gen_arena_alloc(p->a->arena, (size_t)n * sizeof *index);
+    if (!out || !index) return gen_fail(err, GEN_NO_MEMORY, "no memory for %" PRId64 " labels", n);
+    for (int64_t i = 0; i < n; i++) index[i] = first + i;
+    *labels = gen_data_labels(&p->data, index, n, out);
+    return GEN_OK;
+}
+
 /* ---- codes ----------------------------------------------------------------------------------------------------------------------------- */
 
 /* Codes of n images of the data from index first on. */
@@ -77,7 +112,9 @@ static gen_status encode_images(pictures *p, int64_t first, int64_t n, float *x,
         int64_t index = first + i;
         gen_dataset_batch(&p->data, &index, 1, x + i * p->pixels);
     }
-    return gen_encode(p->run, x, n, z, NULL, err);
+    const float *labels = NULL;
+    GEN_TRY(labels_of(p, first, n, &labels, err));
+    return gen_encode(p->run, x, labels, n, z, NULL, err);
 }
 
 static gen_status open_data(pictures *p, gen_error *err)
@@ -110,7 +147,10 @@ static gen_status label_mean(pictures *p, int64_t label, int64_t d, float *mean,
     if (!n)
         return gen_fail(err, GEN_BAD_OPTION, "%s has no image with label %" PRId64 "; labels are 0 to %d", p->data.name,
                         label, p->data.n_classes - 1);
-    GEN_TRY(gen_encode(p->run, x, n, z, NULL, err));
+    float *labels = floats(p, n, err);
+    if (!labels) return GEN_NO_MEMORY;
+    for (int64_t i = 0; i < n; i++) labels[i] = (float)label;
+    GEN_TRY(gen_encode(p->run, x, labels, n, z, NULL, err));
     for (int64_t j = 0; j < d; j++) {
         double sum = 0;
         for (int64_t i = 0; i < n; i++) sum += (double)z[i * d + j];
@@ -137,18 +177,21 @@ static gen_status move_codes(pictures *p, float *z, int64_t n, int64_t d, gen_er
 
 static gen_status sample(pictures *p, gen_error *err)
 {
-    int64_t columns, n, d = gen_latent_size(p->run);
-    GEN_TRY(grid_size(p->a, 64, &columns, &n, err));
-    float *z = floats(p, n * d, err), *x = floats(p, n * p->pixels, err);
-    if (!z || !x) return GEN_NO_MEMORY;
+    enum { MOST_COLUMNS = 32, ROWS = 8 };
+    int64_t columns, n, d = gen_latent_size(p->run), classes = gen_is_conditional(p->run) ? p->run->classes : 0;
+    bool by_class = classes > 0 && classes <= MOST_COLUMNS && p->a->o.label < 0;
+    GEN_TRY(grid_size(p->a, by_class ? ROWS * classes : 64, &columns, &n, err));
+    if (by_class && !columns) columns = classes; /* a column each */
+    float *z = floats(p, n * d, err), *x = floats(p, n * p->pixels, err), *labels = asked_labels(p, n, 1, err);
+    if (!z || !x || !labels) return GEN_NO_MEMORY;
     gen_latent_draw(seed_of(p), 0, n, d, z);
-    GEN_TRY(gen_decode(p->run, z, n, x, err));
+    GEN_TRY(gen_decode(p->run, z, labels, n, x, err));
     return save(p, x, n, columns, "samples.png", err);
 }
 
 /* ---- reconstruct --------------------------------------------------------------------------------------------------------------------------- */
 
-/* Each row of originals stands above the row of its reconstructions. */
+/* Each row of originals stands above the row of its reconstructions. A conditional run takes each picture's own label, or --label in the decoder. */
 static gen_status reconstruct(pictures *p, gen_error *err)
 {
     int64_t columns, n, d = gen_latent_size(p->run);
@@ -165,7 +208,10 @@ static gen_status reconstruct(pictures *p, gen_error *err)
     if (!x || !z || !y || !rows) return GEN_NO_MEMORY;
     GEN_TRY(encode_images(p, test.first, n, x, z, err));
     if (p->a->o.add_label >= 0 || p->a->o.sub_label >= 0) GEN_TRY(move_codes(p, z, n, d, err));
-    GEN_TRY(gen_decode(p->run, z, n, y, err));
+    const float *labels = NULL;
+    if (p->a->o.label >= 0) labels = asked_labels(p, n, 1, err);
+    else GEN_TRY(labels_of(p, test.first, n, &labels, err));
+    GEN_TRY(gen_decode(p->run, z, labels, n, y, err));
     int64_t row = columns * p->pixels;
     for (int64_t r = 0; r < n / columns; r++) {
         memcpy(rows + 2 * r * row, x + r * row, (size_t)row * sizeof *x);
@@ -190,7 +236,8 @@ static void between(const float *a, const float *b, int64_t d, double t, bool sp
     for (int64_t j = 0; j < d; j++) out[j] = (float)(wa * (double)a[j] + wb * (double)b[j]);
 }
 
-/* --n rows, each from one code to another in --frames pictures: between test images where the model encodes, else between random codes. */
+/* --n rows, each from one code to another in --frames pictures: between test images where the model encodes, else between random codes. The codes of a
+ * conditional run say how a picture is drawn, not what it shows: row by row one class after the other, or --label. */
 static gen_status interpolate(pictures *p, gen_error *err)
 {
     int64_t rows = p->a->o.n ? p->a->o.n : 8, frames = p->a->o.frames, d = gen_latent_size(p->run), n = rows * frames;
@@ -211,7 +258,9 @@ static gen_status interpolate(pictures *p, gen_error *err)
     for (int64_t i = 0; i < n; i++)
         between(ends + 2 * (i / frames) * d, ends + (2 * (i / frames) + 1) * d, d,
                 (double)(i % frames) / (double)(frames - 1), !strcmp(p->a->o.mode, "spherical"), z + i * d);
-    GEN_TRY(gen_decode(p->run, z, n, x, err));
+    float *labels = asked_labels(p, n, frames, err);
+    if (!labels) return GEN_NO_MEMORY;
+    GEN_TRY(gen_decode(p->run, z, labels, n, x, err));
     return save(p, x, n, frames, "interpolation.png", err);
 }
 
@@ -222,6 +271,7 @@ static int with_run(cli_args *a, const cli_verb *verb, gen_status (*work)(pictur
     pictures p = { .a = a };
     if (cli_need_words(verb, a, 1, 1, err) != GEN_OK) return CLI_USAGE;
     gen_status status = open_pictures(&p, err);
+    if (status == GEN_OK) status = may_have_label(&p, err);
     if (status == GEN_OK) status = work(&p, err);
     if (p.run) cli_close_run(p.run, p.device);
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
@@ -240,12 +290,13 @@ static int run_interpolate(cli_args *a, gen_error *err)
     return with_run(a, &cli_interpolate, interpolate, err);
 }
 
-static const char *const sample_takes[] = { "output",  "grid",    "n",      "seed", "checkpoint",
-                                            "weights", "threads", "device", "json", NULL };
-static const char *const reconstruct_takes[] = { "output",     "grid",    "n",       "data",   "add-label", "sub-label",
-                                                 "checkpoint", "weights", "threads", "device", "json",      NULL };
-static const char *const interpolate_takes[] = { "output",     "n",       "frames",  "mode",   "seed", "data",
-                                                 "checkpoint", "weights", "threads", "device", "json", NULL };
+static const char *const sample_takes[] = { "output",  "grid",    "n",      "label", "seed", "checkpoint",
+                                            "weights", "threads", "device", "json",  NULL };
+static const char *const reconstruct_takes[] = { "output",    "grid",      "n",          "data",    "label",
+                                                 "add-label", "sub-label", "checkpoint", "weights", "threads",
+                                                 "device",    "json",      NULL };
+static const char *const interpolate_takes[] = { "output",     "n",       "frames",  "mode",   "label", "seed", "data",
+                                                 "checkpoint", "weights", "threads", "device", "json",  NULL };
 const cli_verb cli_sample = { "sample", "RUN", "new pictures from a trained model", sample_takes, 0, run_sample };
 const cli_verb cli_reconstruct = { "reconstruct",     "RUN", "test pictures and what the model makes of them",
                                    reconstruct_takes, 0,     run_reconstruct };

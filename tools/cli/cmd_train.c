@@ -140,18 +140,21 @@ static gen_status final_pictures(training *t, gen_error *err)
     float *z = gen_arena_alloc(t->a->arena, (size_t)(N * d) * sizeof *z),
           *pictures = gen_arena_alloc(t->a->arena, (size_t)(N * pixels) * sizeof *pictures);
     float *x = gen_arena_alloc(t->a->arena, (size_t)(N_TEST * pixels) * sizeof *x);
+    float labels[N];
     if (!z || !pictures || !x) return gen_fail(err, GEN_NO_MEMORY, "no memory for pictures");
+    for (int64_t i = 0; i < N; i++) labels[i] = run->classes ? (float)(i / SIDE % run->classes) : 0; /* row by row */
     gen_latent_draw((uint64_t)run->settings.train.seed, 0, N, d, z);
-    GEN_TRY(gen_decode(run, z, N, pictures, err));
+    GEN_TRY(gen_decode(run, z, labels, N, pictures, err));
     GEN_TRY(cli_write_grid(run, pictures, N, SIDE, gen_run_path(run, "samples.png"), err));
     if (!model->encode) return GEN_OK;
     gen_range test = t->data.splits[gen_data_test_split(&t->data)];
     for (int64_t i = 0; i < N_TEST; i++) indices[i] = test.first + i % test.n;
     gen_dataset_batch(&t->data, indices, N_TEST, x);
-    GEN_TRY(gen_encode(run, x, N_TEST, z, NULL, err));
+    const float *known = gen_data_labels(&t->data, indices, N_TEST, labels);
+    GEN_TRY(gen_encode(run, x, known, N_TEST, z, NULL, err));
     float *back = gen_arena_alloc(t->a->arena, (size_t)(N_TEST * pixels) * sizeof *back);
     if (!back) return gen_fail(err, GEN_NO_MEMORY, "no memory for pictures");
-    GEN_TRY(gen_decode(run, z, N_TEST, back, err));
+    GEN_TRY(gen_decode(run, z, known, N_TEST, back, err));
     for (int64_t row = 0; row < ROWS; row++) {
         size_t bytes = (size_t)(SIDE * pixels) * sizeof *x;
         memcpy(pictures + 2 * row * SIDE * pixels, x + row * SIDE * pixels, bytes);
