@@ -266,7 +266,7 @@ TEST(cli_failed_work_exits_with_1_and_one_sentence)
     expect_says("sample nowhere", FAILED, "nowhere: no such run folder");
     expect_says("train --resume nowhere", FAILED, "nowhere: no such run folder");
     expect_says("sample shared --checkpoint 7", FAILED, "no checkpoint 7");
-    expect_says("sample shared --label 1", FAILED, "train with --conditional");
+    expect_says("sample shared --label 1", USAGE, "train with --conditional");
     expect_says("train vae " SMALL "--conditional --out none", USAGE, "--conditional needs labels");
     expect_says("sample shared -o /nowhere/a.png", FAILED, "/nowhere/a.png");
     expect_says("sample shared -o .", FAILED, "directory");
