@@ -25,9 +25,19 @@ static char *state_path(const gen_run *run, const char *weights)
 
 /* ---- saving ------------------------------------------------------------------------------------------------------------------- */
 
-static bool belongs(const gen_param_info *p, bool state)
+/* Which file: weights, state, or weights that somebody else saved. */
+typedef enum part { WEIGHTS, STATE, FOREIGN } part;
+
+/* Averages are state too: beside the weights PyTorch would take them for unknown parameters. Graphs that make pictures have them as their weights. */
+static bool is_average(const gen_param_info *p)
 {
-    return p->spec.counter == state;
+    return !strncmp(p->name, "ema.", 4);
+}
+
+static bool belongs(const gen_param_info *p, part file)
+{
+    bool state = p->spec.counter || is_average(p);
+    return file == FOREIGN ? !p->spec.counter : state == (file == STATE);
 }
 
 static gen_status read_tensor(const gen_run *run, int32_t i, gen_arena *arena, gen_tensor_entry *out, gen_error *err)
@@ -49,7 +59,7 @@ static int by_name(const void *a, const void *b)
     return strcmp(((const gen_tensor_entry *)a)->name, ((const gen_tensor_entry *)b)->name);
 }
 
-static gen_status write_tensors(const gen_run *run, const char *path, bool state, const gen_metadata_entry *metadata,
+static gen_status write_tensors(const gen_run *run, const char *path, part file, const gen_metadata_entry *metadata,
                                 size_t n_metadata, gen_error *err)
 {
     gen_arena *arena = gen_arena_new();
@@ -59,7 +69,7 @@ static gen_status write_tensors(const gen_run *run, const char *path, bool state
     gen_status status = tensors ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory to save %s", path);
     for (int32_t i = 0; i < total && status == GEN_OK; i++) {
         gen_param_info p = gen_params_get(run->params, i);
-        if (belongs(&p, state)) status = read_tensor(run, i, arena, &tensors[n++], err);
+        if (belongs(&p, file)) status = read_tensor(run, i, arena, &tensors[n++], err);
     }
     if (status == GEN_OK) {
         qsort(tensors, n, sizeof *tensors, by_name); /* the order of creation differs between a new and a resumed run */
@@ -105,8 +115,8 @@ static gen_status write_pair(const gen_run *run, const char *weights, gen_error 
                                       { "best_step", best_step }, { "best_loss", best },
                                       { "bad_evals", bad },       { "skipped", skipped } };
     size_t n = sizeof metadata / sizeof *metadata;
-    GEN_TRY(write_tensors(run, state, true, metadata, n, err));
-    return write_tensors(run, weights, false, metadata, 6, err);
+    GEN_TRY(write_tensors(run, state, STATE, metadata, n, err));
+    return write_tensors(run, weights, WEIGHTS, metadata, 6, err);
 }
 
 /* ---- the folder of checkpoints ---------------------------------------------------------------------------------------------------- */
@@ -207,12 +217,13 @@ static gen_status fill_param(gen_run *run, int32_t i, const gen_tensor_entry *t,
     return status;
 }
 
-static gen_status fill_params(gen_run *run, const gen_safetensors *st, bool state, gen_error *err)
+static gen_status fill_params(gen_run *run, const gen_safetensors *st, part file, gen_error *err)
 {
     for (int32_t i = 0; i < gen_params_count(run->params); i++) {
         gen_param_info p = gen_params_get(run->params, i);
-        if (!belongs(&p, state)) continue;
+        if (!belongs(&p, file)) continue;
         const gen_tensor_entry *t = gen_safetensors_find(st, p.name);
+        if (!t && file == FOREIGN && is_average(&p)) t = gen_safetensors_find(st, p.name + 4);
         if (!t)
             return gen_fail(err, GEN_BAD_FILE, "tensor %s is missing: the file is of another model or other options",
                             p.name);
@@ -250,8 +261,7 @@ static gen_status read_progress(const gen_safetensors *st, gen_progress *p, gen_
 }
 
 /* progress, and unless only that is wanted the parameters, of one file */
-static gen_status load_one(gen_run *run, const char *path, bool state, bool fill, gen_progress *progress,
-                           gen_error *err)
+static gen_status load_one(gen_run *run, const char *path, part file, bool fill, gen_progress *progress, gen_error *err)
 {
     gen_bytes map = { 0 };
     gen_safetensors st;
@@ -261,7 +271,7 @@ static gen_status load_one(gen_run *run, const char *path, bool state, bool fill
     if (status == GEN_OK) {
         status = gen_safetensors_read(map.data, map.size, arena, &st, err);
         if (status == GEN_OK && progress) status = read_progress(&st, progress, err);
-        if (status == GEN_OK && fill) status = fill_params(run, &st, state, err);
+        if (status == GEN_OK && fill) status = fill_params(run, &st, file, err);
         if (status != GEN_OK) gen_error_in_file(err, path, status);
         gen_file_unmap(&map);
     }
@@ -271,16 +281,26 @@ static gen_status load_one(gen_run *run, const char *path, bool state, bool fill
 
 gen_status gen_checkpoint_load_file(gen_run *run, const char *path, gen_error *err)
 {
-    return load_one(run, path, false, true, NULL, err);
+    return load_one(run, path, FOREIGN, true, NULL, err);
 }
 
-gen_status gen_checkpoint_load(gen_run *run, const char *which, gen_checkpoint_part part, gen_error *err)
+static bool has_averages(const gen_run *run)
+{
+    for (int32_t i = 0; i < gen_params_count(run->params); i++) {
+        gen_param_info p = gen_params_get(run->params, i);
+        if (is_average(&p)) return true;
+    }
+    return false;
+}
+
+gen_status gen_checkpoint_load(gen_run *run, const char *which, gen_checkpoint_part which_part, gen_error *err)
 {
     char *weights;
     GEN_TRY(gen_checkpoint_find(run, which, &weights, err));
-    GEN_TRY(load_one(run, weights, false, true, NULL, err));
-    if (part == GEN_CHECKPOINT_WEIGHTS) return GEN_OK;
-    return load_one(run, state_path(run, weights), true, true, &run->progress, err);
+    GEN_TRY(load_one(run, weights, WEIGHTS, true, NULL, err));
+    if (which_part == GEN_CHECKPOINT_ALL)
+        return load_one(run, state_path(run, weights), STATE, true, &run->progress, err);
+    return has_averages(run) ? load_one(run, state_path(run, weights), STATE, true, NULL, err) : GEN_OK;
 }
 
 gen_status gen_checkpoint_resume(gen_run *run, gen_error *err)
@@ -288,6 +308,6 @@ gen_status gen_checkpoint_resume(gen_run *run, gen_error *err)
     char *weights;
     if (gen_checkpoint_find(run, "latest", &weights, NULL) != GEN_OK)
         return GEN_OK; /* killed before the first one: from the start */
-    GEN_TRY(load_one(run, state_path(run, weights), true, false, &run->progress, err));
+    GEN_TRY(load_one(run, state_path(run, weights), STATE, false, &run->progress, err));
     return run->progress.best_step >= 0 ? gen_checkpoint_mark_best(run, err) : GEN_OK;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/rng.h"
+#include "models/generate.h"
 
 /* ---- means over a data set ---------------------------------------------------------------------------------------------------- */
 
@@ -116,6 +117,7 @@ void gen_latent_draw(uint64_t seed, uint64_t first, int64_t n, int64_t d, float 
 int64_t gen_latent_size(const gen_run *run)
 {
     gen_model_context m = gen_run_context(run, 1);
+    if (run->settings.model->denoise) return run->height * run->width * run->channels;
     return run->settings.model->latent ? run->settings.model->latent(&m) : 0;
 }
 
@@ -132,11 +134,12 @@ static gen_run_state state_of(const gen_run *run)
 bool gen_is_conditional(const gen_run *run)
 {
     const gen_model *model = run->settings.model;
-    gen_graph *g = model->decode ? gen_graph_new() : NULL;
+    void (*build)(gen_graph *, const gen_model_context *) = model->denoise ? model->denoise : model->decode;
+    gen_graph *g = build ? gen_graph_new() : NULL;
     bool wants = false;
     if (!g) return false;
     gen_model_context m = gen_run_context(run, 1);
-    model->decode(g, &m);
+    build(g, &m);
     for (int32_t id = 0; id < gen_graph_size(g); id++) wants = wants || is_input(gen_graph_node(g, id), "label");
     gen_graph_free(g);
     return wants;
@@ -182,9 +185,30 @@ static gen_status map(gen_run *run, gen_program *p, const char *input, const flo
 gen_status gen_decode(gen_run *run, const float *z, const float *labels, int64_t n, float *pixels, gen_error *err)
 {
     gen_program *p = NULL;
+    if (run->settings.model->denoise)
+        return gen_generate(
+            run,
+            &(gen_generation){
+                .n = n, .z = z, .labels = labels, .no_labels = !labels, .seed = (uint64_t)run->settings.train.seed },
+            pixels, err);
     GEN_TRY(gen_run_program(run, run->settings.model->decode, "make pictures from codes", batch_for(n), &p, err));
     gen_status status = map(run, p, "z", z, labels, "x", pixels, n, err);
     gen_program_free(p);
+    return status;
+}
+
+gen_status gen_sample(gen_run *run, uint64_t seed, uint64_t first, const float *labels, int64_t n, float *pixels,
+                      gen_error *err)
+{
+    int64_t d = gen_latent_size(run);
+    if (run->settings.model->denoise)
+        return gen_generate(run, &(gen_generation){ .n = n, .seed = seed, .first = first, .labels = labels }, pixels,
+                            err);
+    float *z = gen_alloc((size_t)(n * d), sizeof *z);
+    if (!z) return gen_fail(err, GEN_NO_MEMORY, "no memory for %lld codes", (long long)n);
+    gen_latent_draw(seed, first, n, d, z);
+    gen_status status = gen_decode(run, z, labels, n, pixels, err);
+    gen_free(z);
     return status;
 }
 
@@ -192,6 +216,7 @@ gen_status gen_encode(gen_run *run, const float *x, const float *labels, int64_t
                       gen_error *err)
 {
     gen_program *p = NULL;
+    if (run->settings.model->denoise) return gen_invert(run, x, labels, n, mu, err);
     GEN_TRY(gen_run_program(run, run->settings.model->encode, "encode pictures", batch_for(n), &p, err));
     gen_status status = map(run, p, "x", x, labels, "mu", mu, n, err);
     if (status == GEN_OK && logvar && gen_program_shape(p, "logvar").rank > 0)

@@ -34,9 +34,13 @@ double gen_eval_mean(const gen_eval_result *r, const char *name); /* NaN when th
 void gen_latent_draw(uint64_t seed, uint64_t first, int64_t n, int64_t d, float *z);
 int64_t gen_latent_size(const gen_run *run);
 
-/* Do its pictures need labels? Then those below take labels[n] of 0 to classes - 1; else they may be NULL, and are not looked at. */
+/* Can its pictures have labels? Then those below take labels[n] of 0 to classes - 1; else they may be NULL, and are not looked at. NULL is no label to a
+ * diffusion model, others refuse it. */
 bool gen_is_conditional(const gen_run *run);
-/* z[n,D] -> pixels[n,H,W,C] in [0,1] */
+/* New pictures first, first + 1, … of the seed: pixels[n,H,W,C] in [0,1]; without labels a diffusion model makes them of all in turn */
+gen_status gen_sample(gen_run *run, uint64_t seed, uint64_t first, const float *labels, int64_t n, float *pixels,
+                      gen_error *err);
+/* z[n,D] -> pixels[n,H,W,C] in [0,1]. A diffusion model's code is its first noise. */
 gen_status gen_decode(gen_run *run, const float *z, const float *labels, int64_t n, float *pixels, gen_error *err);
 /* x[n,H,W,C] -> mu[n,D] and, if logvar is not NULL and the model has it, logvar[n,D] */
 gen_status gen_encode(gen_run *run, const float *x, const float *labels, int64_t n, float *mu, float *logvar,

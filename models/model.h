@@ -15,6 +15,7 @@
 #include "core/option.h"
 #include "core/params.h"
 #include "io/dataset.h"
+#include "models/sampler.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -68,6 +69,12 @@ typedef struct gen_model {
     void (*nll)(gen_graph *g, const gen_model_context *m, int64_t samples);
     void (*translate)(gen_graph *g, const gen_model_context *m);
     bool (*any_size)(const gen_model_context *m);
+    /* denoise: "x" [N,H,W,C] = y + sigma eps for pictures y in [-1,1], "sigma" [N], "time" [N] (models/noise.h; may be absent), "label" [N] where the
+     * model is told labels, the number of classes meaning none -> "x0" [N,H,W,C], what y was. sampling: what models/sampler.h must know; arena keeps it.
+     * Both or neither. With them a code is the first noise: D = H W C. */
+    void (*denoise)(gen_graph *g, const gen_model_context *m);
+    gen_status (*sampling)(const gen_model_context *m, gen_arena *arena, gen_noise *noise, gen_sampler_options *how,
+                           gen_error *err);
     int64_t (*latent)(const gen_model_context *m); /* D */
     /* Batches that one training step takes (a critic that learns several times a step): x is then [batches * N,H,W,C]. NULL: 1. */
     int64_t (*batches)(const gen_model_context *m);

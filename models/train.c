@@ -11,6 +11,7 @@
 #include "models/data.h"
 #include "models/data_pair.h"
 #include "models/evaluate.h"
+#include "models/generate.h"
 #include "models/journal.h"
 
 enum { MAX_SCALARS = 16, GRID_SIDE = 8, N_GRID = GRID_SIDE * GRID_SIDE, MAX_SKIPPED = 100 };
@@ -204,6 +205,19 @@ static gen_status sample_codes(trainer *t, gen_error *err)
     return status;
 }
 
+/* New pictures from the averaged weights, of the labels in turn; always from the same noise. */
+static gen_status sample_generated(trainer *t, gen_error *err)
+{
+    int64_t pixels = t->run->height * t->run->width * t->run->channels;
+    float *pictures = gen_alloc((size_t)(N_GRID * pixels), sizeof *pictures);
+    if (!pictures) return gen_fail(err, GEN_NO_MEMORY, "no memory for samples");
+    const gen_generation how = { .n = N_GRID, .seed = (uint64_t)t->run->settings.train.seed };
+    gen_status status = gen_generate(t->run, &how, pictures, err);
+    if (status == GEN_OK) emit_grid(t, "samples", pictures);
+    gen_free(pictures);
+    return status;
+}
+
 /* Rows of noisy test pictures, each above what the model makes of them. room: 3 batches */
 static gen_status sample_denoised(trainer *t, float *room, gen_error *err)
 {
@@ -252,6 +266,7 @@ static gen_status sample(trainer *t, gen_error *err)
 {
     if (t->panel) return sample_panels(t, err);
     if (t->decode) return sample_codes(t, err);
+    if (t->run->settings.model->denoise) return sample_generated(t, err);
     if (!t->eval || gen_program_shape(t->eval, "denoised").rank != 4) return GEN_OK;
     int64_t pixels = t->run->height * t->run->width * t->run->channels;
     float *room = gen_alloc((size_t)(3 * GEN_EVAL_BATCH * pixels), sizeof *room);

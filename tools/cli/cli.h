@@ -20,10 +20,10 @@ enum { CLI_GOOD = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 typedef struct cli_options {
     const char *output, *device, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind, *mode, *op,
-        *levels, *features;
+        *levels, *features, *mask, *sampler, *sample_steps, *spacing, *guidance, *eta, *churn, *clip;
     int64_t json, quiet, threads, seed, n, frames, is_samples, limit, add_label, sub_label, label, explain_memory,
-        profile, markdown, steps, batch, help;
-    double low, high, seconds;
+        profile, markdown, steps, batch, resample, help;
+    double strength, low, high, seconds;
 } cli_options;
 
 /* A command line, parsed. */
@@ -45,7 +45,8 @@ typedef struct cli_verb {
 } cli_verb;
 
 extern const cli_verb cli_train, cli_sample, cli_reconstruct, cli_encode, cli_interpolate, cli_plot, cli_eval, cli_info,
-    cli_denoise, cli_data, cli_list, cli_bench, cli_devices, cli_help, cli_completion, cli_version;
+    cli_denoise, cli_inpaint, cli_img2img, cli_data, cli_list, cli_bench, cli_devices, cli_help, cli_completion,
+    cli_version;
 extern const gen_option cli_option_rows[];
 extern const cli_verb *const cli_verbs[]; /* NULL ends it */
 const cli_verb *cli_verb_find(const char *name);
@@ -69,6 +70,15 @@ gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, 
                           gen_error *err);
 /* "8x4" -> columns, rows. */
 gen_status cli_parse_grid(const char *text, int64_t *columns, int64_t *rows, gen_error *err);
+
+/* --grid CxR, else --n in a square (columns 0), else `fallback` pictures. */
+gen_status cli_grid_size(const cli_args *a, int64_t fallback, int64_t *columns, int64_t *n, gen_error *err);
+/* The options of how a diffusion model makes pictures become the run's; GEN_BAD_OPTION where the model is none (cmd_generate.c). */
+#define CLI_TAKES_SAMPLER "sampler", "sample-steps", "spacing", "guidance", "eta", "churn", "clip"
+gen_status cli_set_sampler(const cli_args *a, gen_run *run, gen_error *err);
+/* gen sample of a diffusion model, whose weights are loaded. */
+gen_status cli_sample_generated(cli_args *a, gen_run *run, const float *labels, int64_t n, int64_t columns,
+                                gen_error *err);
 
 /* Says which file was written and how many things are in it: a line, or with --json one object. */
 gen_status cli_print_file(cli_args *a, const char *path, int64_t n, const char *things, gen_error *err);

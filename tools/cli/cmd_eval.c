@@ -72,7 +72,7 @@ static gen_status load_codes(evaluation *e, gen_run *run, bool decode, gen_error
 {
     gen_program *program = NULL;
     const gen_model *model = run->settings.model;
-    GEN_TRY(gen_run_program(run, decode ? model->decode : model->encode,
+    GEN_TRY(gen_run_program(run, decode ? (model->denoise ? model->denoise : model->decode) : model->encode,
                             decode ? "make pictures from codes" : "encode pictures", 1, &program, err));
     gen_program_free(program);
     return decode ? cli_load_weights(e->a, run, err)
@@ -83,14 +83,13 @@ typedef struct featured {
     evaluation *e;
     gen_run *classifier;
     int64_t d, pixels;
-    float *x, *z; /* room for CHUNK pictures and codes */
+    float *x; /* room for CHUNK pictures */
 } featured;
 
 /* Features of n pictures of a range, or of n samples of the run where range is NULL. */
 static gen_status features(featured *f, const gen_range *range, int64_t n, float *out, gen_error *err)
 {
     gen_run *run = f->e->run;
-    int64_t codes = gen_latent_size(run);
     float labels[CHUNK]; /* of the test pictures: a conditional run's samples have the test set's classes */
     for (int64_t i = 0; i < n; i += CHUNK) {
         int64_t some = n - i < CHUNK ? n - i : CHUNK;
@@ -99,10 +98,10 @@ static gen_status features(featured *f, const gen_range *range, int64_t n, float
             gen_dataset_batch(&f->e->data, &index, 1, f->x + k * f->pixels);
         }
         if (!range) {
-            gen_latent_draw((uint64_t)run->settings.train.seed, (uint64_t)i, some, codes, f->z);
             int64_t index[CHUNK];
             for (int64_t k = 0; k < some; k++) index[k] = f->e->range.first + i + k;
-            GEN_TRY(gen_decode(run, f->z, gen_data_labels(&f->e->data, index, some, labels), some, f->x, err));
+            GEN_TRY(gen_sample(run, (uint64_t)run->settings.train.seed, (uint64_t)i,
+                               gen_data_labels(&f->e->data, index, some, labels), some, f->x, err));
         }
         GEN_TRY(gen_encode(f->classifier, f->x, NULL, some, out + i * f->d, NULL, err));
     }
@@ -136,7 +135,7 @@ static gen_status distances(featured *f, gen_error *err)
 static gen_status same_pictures(const evaluation *e, const gen_run *classifier, gen_error *err)
 {
     const gen_run *run = e->run;
-    if (!run->settings.model->decode || !gen_latent_size(run))
+    if ((!run->settings.model->decode && !run->settings.model->denoise) || !gen_latent_size(run))
         return gen_fail(err, GEN_UNSUPPORTED, "%s makes no pictures from codes: --features has nothing to compare",
                         run->settings.model->name);
     if (classifier->height == run->height && classifier->width == run->width && classifier->channels == run->channels)
@@ -159,11 +158,9 @@ static gen_status compare_features(evaluation *e, gen_error *err)
         f.d = gen_latent_size(f.classifier);
         f.pixels = e->run->height * e->run->width * e->run->channels;
         f.x = gen_alloc((size_t)(CHUNK * f.pixels), sizeof *f.x);
-        f.z = gen_alloc((size_t)(CHUNK * gen_latent_size(e->run)), sizeof *f.z);
-        status = f.x && f.z ? distances(&f, err) : gen_fail(err, GEN_NO_MEMORY, "no memory for pictures");
+        status = f.x ? distances(&f, err) : gen_fail(err, GEN_NO_MEMORY, "no memory for pictures");
     }
     gen_free(f.x);
-    gen_free(f.z);
     gen_run_close(f.classifier);
     return status;
 }

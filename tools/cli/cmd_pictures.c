@@ -32,7 +32,9 @@ static gen_status open_pictures(pictures *p, gen_error *err)
     GEN_TRY(cli_open_run(p->a, p->a->word[0], &p->device, &p->run, err));
     const gen_model *model = p->run->settings.model;
     p->pixels = p->run->height * p->run->width * p->run->channels;
-    GEN_TRY(know_params(p, model->decode, "make pictures from codes", err));
+    GEN_TRY(cli_set_sampler(p->a, p->run, err));
+    if (model->denoise) GEN_TRY(know_params(p, model->denoise, "make pictures from noise", err));
+    else GEN_TRY(know_params(p, model->decode, "make pictures from codes", err));
     if (model->encode) GEN_TRY(know_params(p, model->encode, "encode pictures", err));
     return cli_load_weights(p->a, p->run, err);
 }
@@ -47,18 +49,6 @@ static float *floats(pictures *p, int64_t n, gen_error *err)
 static uint64_t seed_of(const pictures *p)
 {
     return (uint64_t)(p->a->o.seed >= 0 ? p->a->o.seed : p->run->settings.train.seed);
-}
-
-/* --grid CxR, else --n in a square, else the verb's default */
-static gen_status grid_size(const cli_args *a, int64_t fallback, int64_t *columns, int64_t *n, gen_error *err)
-{
-    int64_t rows = 0;
-    *columns = 0;
-    *n = a->o.n ? a->o.n : fallback;
-    if (!*a->o.grid) return GEN_OK;
-    GEN_TRY(cli_parse_grid(a->o.grid, columns, &rows, err));
-    *n = *columns * rows;
-    return GEN_OK;
 }
 
 static gen_status save(pictures *p, const float *x, int64_t n, int64_t columns, const char *fallback, gen_error *err)
@@ -178,14 +168,14 @@ static gen_status move_codes(pictures *p, float *z, int64_t n, int64_t d, gen_er
 static gen_status sample(pictures *p, gen_error *err)
 {
     enum { MOST_COLUMNS = 32, ROWS = 8 };
-    int64_t columns, n, d = gen_latent_size(p->run), classes = gen_is_conditional(p->run) ? p->run->classes : 0;
+    int64_t columns, n, classes = gen_is_conditional(p->run) ? p->run->classes : 0;
     bool by_class = classes > 0 && classes <= MOST_COLUMNS && p->a->o.label < 0;
-    GEN_TRY(grid_size(p->a, by_class ? ROWS * classes : 64, &columns, &n, err));
+    GEN_TRY(cli_grid_size(p->a, by_class ? ROWS * classes : 64, &columns, &n, err));
     if (by_class && !columns) columns = classes; /* a column each */
-    float *z = floats(p, n * d, err), *x = floats(p, n * p->pixels, err), *labels = asked_labels(p, n, 1, err);
-    if (!z || !x || !labels) return GEN_NO_MEMORY;
-    gen_latent_draw(seed_of(p), 0, n, d, z);
-    GEN_TRY(gen_decode(p->run, z, labels, n, x, err));
+    float *x = floats(p, n * p->pixels, err), *labels = asked_labels(p, n, 1, err);
+    if (!x || !labels) return GEN_NO_MEMORY;
+    if (p->run->settings.model->denoise) return cli_sample_generated(p->a, p->run, labels, n, columns, err);
+    GEN_TRY(gen_sample(p->run, seed_of(p), 0, labels, n, x, err));
     return save(p, x, n, columns, "samples.png", err);
 }
 
@@ -196,7 +186,7 @@ static gen_status reconstruct(pictures *p, gen_error *err)
 {
     int64_t columns, n, d = gen_latent_size(p->run);
     GEN_TRY(open_data(p, err));
-    GEN_TRY(grid_size(p->a, 64, &columns, &n, err));
+    GEN_TRY(cli_grid_size(p->a, 64, &columns, &n, err));
     if (!columns) columns = (int64_t)ceil(sqrt((double)n));
     gen_range test = p->data.splits[gen_data_test_split(&p->data)];
     if (n > test.n) n = test.n;
@@ -240,7 +230,8 @@ static void between(const float *a, const float *b, int64_t d, double t, bool sp
  * conditional run say how a picture is drawn, not what it shows: row by row one class after the other, or --label. */
 static gen_status interpolate(pictures *p, gen_error *err)
 {
-    int64_t rows = p->a->o.n ? p->a->o.n : 8, frames = p->a->o.frames, d = gen_latent_size(p->run), n = rows * frames;
+    int64_t rows = p->a->o.n ? p->a->o.n : 8, frames = p->a->o.frames ? p->a->o.frames : 10,
+            d = gen_latent_size(p->run), n = rows * frames;
     float *ends = floats(p, 2 * rows * d, err),
           *x = floats(p, n * p->pixels > 2 * rows * p->pixels ? n * p->pixels : 2 * rows * p->pixels, err),
           *z = floats(p, n * d, err);
@@ -290,13 +281,16 @@ static int run_interpolate(cli_args *a, gen_error *err)
     return with_run(a, &cli_interpolate, interpolate, err);
 }
 
-static const char *const sample_takes[] = { "output",  "grid",    "n",      "label", "seed", "checkpoint",
-                                            "weights", "threads", "device", "json",  NULL };
-static const char *const reconstruct_takes[] = { "output",    "grid",      "n",          "data",    "label",
-                                                 "add-label", "sub-label", "checkpoint", "weights", "threads",
-                                                 "device",    "json",      NULL };
-static const char *const interpolate_takes[] = { "output",     "n",       "frames",  "mode",   "label", "seed", "data",
-                                                 "checkpoint", "weights", "threads", "device", "json",  NULL };
+static const char *const sample_takes[] = { "output",  "grid",   "n",    "seed",  "checkpoint", "weights",
+                                            "threads", "device", "json", "label", "frames",     CLI_TAKES_SAMPLER,
+                                            NULL };
+static const char *const reconstruct_takes[] = { "output",          "grid",      "n",         "data",
+                                                 "label",           "add-label", "sub-label", "checkpoint",
+                                                 "weights",         "threads",   "device",    "json",
+                                                 CLI_TAKES_SAMPLER, NULL };
+static const char *const interpolate_takes[] = { "output", "n",    "frames",          "mode",    "label",
+                                                 "seed",   "data", "checkpoint",      "weights", "threads",
+                                                 "device", "json", CLI_TAKES_SAMPLER, NULL };
 const cli_verb cli_sample = { "sample", "RUN", "new pictures from a trained model", sample_takes, 0, run_sample };
 const cli_verb cli_reconstruct = { "reconstruct",     "RUN", "test pictures and what the model makes of them",
                                    reconstruct_takes, 0,     run_reconstruct };

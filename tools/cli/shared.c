@@ -40,6 +40,17 @@ gen_status cli_parse_grid(const char *text, int64_t *columns, int64_t *rows, gen
     return GEN_OK;
 }
 
+gen_status cli_grid_size(const cli_args *a, int64_t fallback, int64_t *columns, int64_t *n, gen_error *err)
+{
+    int64_t rows = 0;
+    *columns = 0;
+    *n = a->o.n ? a->o.n : fallback;
+    if (!*a->o.grid) return GEN_OK;
+    GEN_TRY(cli_parse_grid(a->o.grid, columns, &rows, err));
+    *n = *columns * rows;
+    return GEN_OK;
+}
+
 gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, int32_t columns, const char *path,
                           gen_error *err)
 {
