@@ -228,7 +228,7 @@ TEST(cli_help_is_there_for_every_verb_and_model)
     int n = 0;
     for (char *at = verbs; (at = strstr(at, "\n  gen ")); at++) {
         char verb[40];
-        if (sscanf(at, "\n  gen %39[a-z]", verb) != 1) continue;
+        if (sscanf(at, "\n  gen %39[a-z0-9]", verb) != 1) continue;
         snprintf(command, sizeof command, "help %s", verb);
         if (strlen(expect_code(command, GOOD)->out) < 20) fail_msg("gen %s says nothing", command);
         snprintf(command, sizeof command, "%s --help", verb);
