@@ -99,7 +99,13 @@ static code_scale scale_of(gen_graph *g, const gen_model_context *m)
                          gen_param(g, "code.num_batches_tracked", (gen_shape){ 0 }, state) };
 }
 
-/* mean += r (batch mean - mean), var likewise with squares about the old mean; r = 1 / t, but at least 1/100, so that early codes are forgotten. */
+/* (1 - r) old + r new: with r = 1 nothing of the old is left, not even its rounding */
+static gen_node *blend(gen_graph *g, gen_node *old, gen_node *new, gen_node *rate)
+{
+    return gen_add(g, gen_mul(g, old, gen_affine(g, rate, -1, 1)), gen_mul(g, new, rate));
+}
+
+/* Mean and variance of the batch blended in with r = 1 / t, but at least 1/100, so that early codes are forgotten. */
 static void track_scale(gen_graph *g, const gen_model_context *m, gen_node *code)
 {
     code_scale s = scale_of(g, m);
@@ -107,9 +113,8 @@ static void track_scale(gen_graph *g, const gen_model_context *m, gen_node *code
     gen_node *rate = gen_max(g, gen_div(g, gen_scalar(g, 1), t), gen_scalar(g, 0.01));
     gen_node *batch_mean = gen_reshape(g, gen_mean_of(g, code, GEN_AXIS(0)), s.mean->shape);
     gen_node *batch_var = gen_mean_of(g, gen_square(g, gen_sub(g, code, batch_mean)), GEN_AXIS(0));
-    gen_node *change = gen_sub(g, gen_reshape(g, batch_var, s.var->shape), s.var);
-    gen_assign(g, s.mean, gen_add(g, s.mean, gen_mul(g, rate, gen_sub(g, batch_mean, s.mean))));
-    gen_assign(g, s.var, gen_add(g, s.var, gen_mul(g, rate, change)));
+    gen_assign(g, s.mean, blend(g, s.mean, batch_mean, rate));
+    gen_assign(g, s.var, blend(g, s.var, gen_reshape(g, batch_var, s.var->shape), rate));
     gen_assign(g, s.count, t);
 }
 

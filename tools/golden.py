@@ -1,7 +1,11 @@
 #!/usr/bin/env python3
-"""Writes tests/golden: what PyTorch gives for the same networks, numbers and noise (tests/test_golden.c compares).
+"""Writes tests/golden: what PyTorch gives for the same networks, numbers and noise (tests/golden_run.h compares).
 
     python tools/golden.py [case …]
+
+A family of models has its networks in a file twins*.py, with a table MODELS (tools/twins.py) and one of CASES. A network
+has LOSSES, the names of its numbers; losses(x, seed, step), those numbers; outputs(x), what it gives before training;
+labels, which are set here; init, the rule of its initial weights.
 
 Weights, noise and dropout masks are Philox numbers that both sides make (tools/twins.py), so a file holds little: the
 pictures, the losses of ten steps, codes, and of each gradient its 2-norm and 64 sums with random signs. The 2-norm of the
@@ -18,25 +22,31 @@ import safetensors.torch
 import torch
 
 import twins
+import twins_pictures
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
-SEED, STEPS = 1, 10
+SEED, STEPS, CLASSES = 1, 10, 10
 DIGITS = ROOT / "samples/data/mnist/train-images-idx3-ubyte.gz"
 
-CASES = {  # preset, options that differ, pictures
-    "vae-conv": ("vae", {}, 8),
-    "vae-gdl-digits": ("gdl-vae-digits", {}, 8),
-    "vae-gdl-faces": ("gdl-vae-faces", {}, 4),
-    "vae-mlp": ("mlp-vae", {}, 16),
-    "vae-bench": ("bench-vae", {}, 8),
-    "vae-losses": ("vae", {"net": "mlp", "hidden": 16, "latent": 3, "likelihood": "gaussian-learned", "beta": 4.0,
+MODELS = {**twins.MODELS, **twins_pictures.MODELS}
+CASES = {  # model, preset, options that differ, pictures
+    "vae-conv": ("vae", "vae", {}, 8),
+    "vae-gdl-digits": ("vae", "gdl-vae-digits", {}, 8),
+    "vae-gdl-faces": ("vae", "gdl-vae-faces", {}, 4),
+    "vae-mlp": ("vae", "mlp-vae", {}, 16),
+    "vae-bench": ("vae", "bench-vae", {}, 8),
+    "vae-iwae": ("vae", "iwae-5", {}, 8),
+    "vae-conditional-mlp": ("vae", "mlp-vae", {"conditional": 1}, 8),
+    "vae-conditional-conv": ("vae", "vae", {"conditional": 1, "width": 8, "hidden": 32, "latent": 4, "iwae-k": 3}, 4),
+    "vae-losses": ("vae", "vae", {"net": "mlp", "hidden": 16, "latent": 3, "likelihood": "gaussian-learned", "beta": 4.0,
                            "free-bits": 0.25, "clip-norm": 20.0, "schedule": "constant"}, 8),
-    "vae-gaussian-adamw": ("vae", {"net": "mlp", "hidden": 16, "latent": 3, "likelihood": "gaussian", "sigma": 0.5,
+    "vae-gaussian-adamw": ("vae", "vae", {"net": "mlp", "hidden": 16, "latent": 3, "likelihood": "gaussian", "sigma": 0.5,
                                    "optimiser": "adamw", "weight-decay": 0.1, "warmup-steps": 4, "schedule": "linear"}, 8),
-    "vae-rmsprop": ("vae", {"net": "mlp", "hidden": 16, "latent": 3, "init": "he", "kl-warmup": 5, "optimiser": "rmsprop",
+    "vae-rmsprop": ("vae", "vae", {"net": "mlp", "hidden": 16, "latent": 3, "init": "he", "kl-warmup": 5, "optimiser": "rmsprop",
                             "schedule": "step", "decay-epochs": 0.3, "decay-factor": 0.5}, 8),
-    "vae-sgd": ("vae", {"net": "conv", "width": 4, "hidden": 16, "latent": 3, "init": "normal", "batch-norm": 1,
+    "vae-sgd": ("vae", "vae", {"net": "conv", "width": 4, "hidden": 16, "latent": 3, "init": "normal", "batch-norm": 1,
                         "optimiser": "sgd", "momentum": 0.9, "weight-decay": 0.01, "lr": 1e-5}, 8),
+    **twins_pictures.CASES,
 }  # fmt: skip
 
 
@@ -118,24 +128,33 @@ def save(name, tensors, metadata):
     return path
 
 
+def outputs(net, x, out):
+    """Codes whole, pictures as sums over N,H,W,C."""
+    for name, value in net.outputs(x).items():
+        out[name] = value.float().contiguous() if value.dim() == 2 else sums(name, value.permute(0, 2, 3, 1))
+
+
 def write_case(name):
-    preset, options, n = CASES[name]
-    base, (h, w, c) = twins.PRESETS[preset]
-    chosen = {**twins.training(preset), **base, **options}
-    net = twins.initialise(twins.twin(chosen, h, w, c).double(), SEED)
+    model, preset, options, n = CASES[name]
+    base, (h, w, c) = MODELS[model][2][preset]
+    chosen = {**twins.training(base, MODELS[model]), **base, **options}
+    net = twins.initialise(twins.twin(chosen, h, w, c, CLASSES, MODELS[model]).double(), SEED)
     stored = digits(n) if (h, w, c) == (28, 28, 1) else None
     pixels = stored.astype(np.float32) / np.float32(255) if stored is not None else pictures(n, (h, w, c))
     x = torch.from_numpy(pixels.astype(np.float64).transpose(0, 3, 1, 2).copy())
     out = {"x": torch.from_numpy(stored.copy())} if stored is not None else {}
+    metadata = {"model": model, "preset": preset if base else ""}
+    if getattr(net, "classes", 0):
+        net.labels = torch.arange(n) * 3 % CLASSES
+        out["label"], metadata["classes"] = net.labels.float(), str(CLASSES)
     net.eval()
     with torch.no_grad():
-        out["mu"], out["logvar"] = (y.float().contiguous() for y in net.encode(x))
-        out["reconstruction"] = sums("reconstruction", net.reconstruct(x).permute(0, 2, 3, 1))
+        outputs(net, x, out)
     train(net, chosen, x, out)
     defaults = {k: v for k, v in twins.TRAINING.items() if k not in base}
     words = " ".join(f"{k}={v}" for k, v in {**defaults, **options}.items())
-    metadata = {"preset": preset if base else "", "options": words, "size": f"{n} {h} {w} {c}", "seed": str(SEED),
-                "torch": torch.__version__.split("+")[0], "made by": "tools/golden.py"}  # fmt: skip
+    metadata |= {"options": words, "size": f"{n} {h} {w} {c}", "seed": str(SEED), "losses": net.LOSSES,
+                 "torch": torch.__version__.split("+")[0], "made by": "tools/golden.py"}  # fmt: skip
     path = save(name, out, metadata)
     print(f"{path.name}: {path.stat().st_size} bytes, loss {out['losses'][0, 0]:.6g} -> {out['losses'][-1, 0]:.6g}")
 

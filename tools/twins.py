@@ -112,12 +112,14 @@ def same_padding(kernel, stride, size):
 
 
 class Conv(nn.Conv2d):
-    def __init__(self, c, k, kernel, stride, same):
-        super().__init__(c, k, kernel, stride)
-        self.same = same
+    def __init__(self, c, k, kernel, stride, same, bias=True, init=None, pad=None):
+        super().__init__(c, k, kernel, stride, bias=bias)
+        self.same, self.init, self.pad = same, init, pad  # None: the net's; (kernel - 1) / 2
 
     def pads(self, h, w):
         kernel, stride = self.kernel_size[0], self.stride[0]
+        if self.pad is not None:
+            return (self.pad,) * 2, (self.pad,) * 2
         if not self.same:
             return ((kernel - 1) // 2,) * 2, ((kernel - 1) // 2,) * 2
         return same_padding(kernel, stride, h), same_padding(kernel, stride, w)
@@ -149,8 +151,9 @@ class ConvT(nn.ConvTranspose2d):
 class Dense(nn.Linear):
     """flat_in, flat_out: C,H,W of an image on that side; it only matters for the order of initial values."""
 
-    def __init__(self, n_in, n_out, flat_in=None, flat_out=None):
-        super().__init__(n_in, n_out)
+    def __init__(self, n_in, n_out, flat_in=None, flat_out=None, bias=True, init=None):
+        super().__init__(n_in, n_out, bias)
+        self.init = init  # None: the net's
         self.flat_in, self.flat_out = flat_in, flat_out
 
 
@@ -169,26 +172,29 @@ def initialise(net, seed=1):
         if not isinstance(layer, (Conv, ConvT, Dense)):
             continue
         fan_in, fan_out = fans(layer)
-        shape, biases = layer.weight.shape, "torch" if net.init == "torch" else "zero"
-        w = initial_values(name + ".weight", math.prod(shape), net.init, fan_in, fan_out, seed)
-        b = initial_values(name + ".bias", len(layer.bias), biases, fan_in, fan_out, seed)
+        rule = getattr(layer, "init", None) or net.init
+        shape, flat_out = layer.weight.shape, getattr(layer, "flat_out", None)
+        w = initial_values(name + ".weight", math.prod(shape), rule, fan_in, fan_out, seed)
         if isinstance(layer, Dense):
             w = w.reshape(shape[1], shape[0]).T
-            w = unflatten(unflatten(w, 0, layer.flat_out), 1, layer.flat_in)
-            b = unflatten(b, 0, layer.flat_out)
+            w = unflatten(unflatten(w, 0, flat_out), 1, layer.flat_in)
         else:
             w = from_conv(w, *shape)
         with torch.no_grad():
             layer.weight.copy_(torch.from_numpy(np.ascontiguousarray(w)))
-            layer.bias.copy_(torch.from_numpy(np.ascontiguousarray(b)))
+        if layer.bias is None:
+            continue
+        b = initial_values(name + ".bias", len(layer.bias), "torch" if rule == "torch" else "zero", fan_in, fan_out, seed)
+        with torch.no_grad():
+            layer.bias.copy_(torch.from_numpy(np.ascontiguousarray(unflatten(b, 0, flat_out))))
     return net
 
 
-# ---- models/vae.c --------------------------------------------------------------------------------------------------
+# ---- models/trunk.c, models/vae.c --------------------------------------------------------------------------------------------------
 
 VAE = {"latent": 20, "net": "conv", "width": 32, "hidden": 256, "likelihood": "bernoulli", "sigma": 1.0, "beta": 1.0,
        "r-loss-factor": 0.0, "kl-warmup": 0, "free-bits": 0.0, "init": "torch", "batch-norm": 0, "dropout": 0.0,
-       "binarise": "none"}  # fmt: skip
+       "binarise": "none", "iwae-k": 1, "conditional": 0}  # fmt: skip
 
 TRAINING = {"lr": 1e-3, "schedule": "cosine"}  # of those that say nothing else, in golden files
 
@@ -201,6 +207,8 @@ PRESETS = {  # with the size that they are for, H,W,C
     "kingma": ({"net": "mlp", "hidden": 500, "latent": 20, "batch": 100, "lr": 1e-3}, (28, 28, 1)),
     "vae-nll": ({"net": "mlp", "hidden": 400, "latent": 40, "binarise": "static", "batch": 100, "lr": 1e-4, "schedule": "step",
                  "decay-epochs": 150, "decay-factor": 0.631}, (28, 28, 1)),
+    "iwae-5": ({"net": "mlp", "hidden": 400, "latent": 40, "binarise": "static", "iwae-k": 5, "batch": 100, "lr": 1e-4, "schedule": "step",
+                "decay-epochs": 150, "decay-factor": 0.631}, (28, 28, 1)),
     "bench-vae": ({"net": "bench", "latent": 2, "r-loss-factor": 1000, "batch": 32, "lr": 5e-4}, (28, 28, 1)),
 }  # fmt: skip
 
@@ -220,21 +228,38 @@ def sized_layers(width, h, w):
     return enc, [(after[0], k, s) for (_, k, s), after in zip(back, back[1:] + [(0, 0, 0)])]
 
 
-class Vae(nn.Module):
-    def __init__(self, o, height, width, channels):
+class Trunk(nn.Module):
+    """Encoder and decoder; make_heads is the model's. classes: of a conditional model, 0 for others."""
+
+    def __init__(self, o, height, width, channels, classes=0):
         super().__init__()
         self.o, self.size, self.init = o, (channels, height, width), "xavier" if o["init"] == "keras" else o["init"]
-        self.enc, self.dec = nn.Module(), nn.Module()
-        pixels, latent, hidden = channels * height * width, o["latent"], o["hidden"]
-        if o["net"] == "mlp":
-            self.enc.fc = Dense(pixels, hidden, flat_in=self.size)
-            self.dec.fc = Dense(latent, hidden)
-            self.dec.out = Dense(hidden, pixels, flat_out=self.size)
-            self.make_heads(hidden, None)
-        else:
+        self.enc, self.dec, self.classes, self.labels = nn.Module(), nn.Module(), classes, None
+        self.dense = {"mlp": [o["hidden"]], "hinton": [1000, 500, 250], "linear": []}.get(o["net"])
+        if self.dense is None:
             self.make_convs(o, height, width, channels)
-        if o["likelihood"] == "gaussian-learned" and not o["r-loss-factor"]:
-            self.dec.log_sigma = nn.Parameter(torch.zeros(1))
+        else:
+            self.make_dense(o, channels * height * width)
+
+    def make_dense(self, o, pixels):
+        self.names = ["fc"] if len(self.dense) == 1 else [f"fc{i + 1}" for i in range(len(self.dense))]
+        n, flat = pixels, self.size
+        for name, units in zip(self.names, self.dense):
+            setattr(self.enc, name, Dense(n, units, flat_in=flat))
+            n, flat = units, None
+        self.make_heads(n, flat)
+        n = o["latent"]
+        for name, units in zip(self.names, self.dense[::-1]):
+            setattr(self.dec, name, Dense(n, units))
+            n = units
+        self.dec.out = Dense(n, pixels, flat_out=self.size)
+        self.make_labels(self.dense[0] if self.dense else 0, self.dense[-1] if self.dense else 0, None)
+
+    def make_labels(self, enc, dec, flat_out):
+        """The one-hot label's part of the first layers' answers."""
+        if self.classes:
+            self.enc.label = Dense(self.classes, enc, bias=False)
+            self.dec.label = Dense(self.classes, dec, flat_out=flat_out, bias=False)
 
     def make_convs(self, o, h, w, channels):
         gdl = {"gdl-digits": DIGITS, "gdl-faces": FACES, "bench": DIGITS}.get(o["net"])
@@ -253,6 +278,7 @@ class Vae(nn.Module):
             self.dec.fc = Dense(o["latent"], hidden)
         self.make_heads(hidden or flat, None if hidden else across)
         self.dec.dense = Dense(hidden or o["latent"], flat, flat_out=start)
+        self.make_labels(enc[0][0], hidden or flat, None if hidden else start)
         for i, (k, kernel, stride) in enumerate(dec, 1):
             k = k if i < len(dec) else channels
             setattr(self.dec, f"conv{i}", ConvT(c, k, kernel, stride, same))
@@ -264,11 +290,14 @@ class Vae(nn.Module):
         if self.o["batch-norm"]:
             setattr(half, name, nn.BatchNorm2d(channels, eps=1e-3, momentum=0.01))
 
-    def make_heads(self, n, flat):
-        self.enc.mu, self.enc.logvar = Dense(n, self.o["latent"], flat_in=flat), Dense(n, self.o["latent"], flat_in=flat)
-
     def activate(self, x):
-        return F.leaky_relu(x, self.slope) if self.o["net"] != "mlp" and self.slope else F.relu(x)
+        return F.leaky_relu(x, self.slope) if self.dense is None and self.slope else F.relu(x)
+
+    def with_label(self, h, half, labels):
+        if not self.classes:
+            return h
+        joined = half.label(F.one_hot(labels, self.classes).to(h.dtype))
+        return h + (joined[:, :, None, None] if h.dim() == 4 else joined)
 
     def after_conv(self, h, half, name, masks):
         if self.o["batch-norm"]:
@@ -276,25 +305,35 @@ class Vae(nn.Module):
         h = self.activate(h)
         return h * next(masks)(h) if masks else h
 
-    def encode(self, x, masks=None):
+    def features(self, x, masks=None):
+        """What the heads take."""
         h = x
-        if self.o["net"] == "mlp":
-            h = F.relu(self.enc.fc(x.flatten(1)))
-        else:
-            for i in range(1, self.n_enc + 1):
-                h = self.after_conv(getattr(self.enc, f"conv{i}")(h), self.enc, f"conv{i}", masks)
-            h = h.flatten(1)
-            if hasattr(self.enc, "fc"):
-                h = self.activate(self.enc.fc(h))
-        return self.enc.mu(h), self.enc.logvar(h).clamp(-30, 20)
+        if self.dense is not None:
+            h = x.flatten(1)
+            for i, name in enumerate(self.names):
+                h = getattr(self.enc, name)(h)
+                h = F.relu(self.with_label(h, self.enc, self.labels) if i == 0 else h)
+            return h
+        for i in range(1, self.n_enc + 1):
+            h = getattr(self.enc, f"conv{i}")(h)
+            h = self.with_label(h, self.enc, self.labels) if i == 1 else h
+            h = self.after_conv(h, self.enc, f"conv{i}", masks)
+        h = h.flatten(1)
+        return self.activate(self.enc.fc(h)) if hasattr(self.enc, "fc") else h
 
-    def decode(self, z, masks=None):
-        """Logits."""
+    def decode(self, z, masks=None, labels=None):
+        """What the sigmoid takes; labels: of other rows than the encoder's."""
         c, height, width = self.size
-        if self.o["net"] == "mlp":
-            return self.dec.out(F.relu(self.dec.fc(z))).reshape(-1, c, height, width)
-        h = self.activate(self.dec.fc(z)) if hasattr(self.dec, "fc") else z
-        h = self.dec.dense(h)
+        labels = self.labels if labels is None else labels
+        if self.dense is not None:
+            h = z
+            for i, name in enumerate(self.names):
+                h = getattr(self.dec, name)(h)
+                h = F.relu(self.with_label(h, self.dec, labels) if i == 0 else h)
+            return self.dec.out(h).reshape(-1, c, height, width)
+        hidden = hasattr(self.dec, "fc")
+        h = self.activate(self.with_label(self.dec.fc(z), self.dec, labels)) if hidden else z
+        h = self.dec.dense(h) if hidden else self.with_label(self.dec.dense(h), self.dec, labels)
         h = (self.activate(h) if self.dense_act else h).reshape(-1, *self.start)
         for i in range(1, self.n_dec + 1):
             h = getattr(self.dec, f"conv{i}")(h)
@@ -302,58 +341,103 @@ class Vae(nn.Module):
                 h = self.after_conv(h, self.dec, f"conv{i}", masks)
         return h[:, :, :height, :width]
 
+    def dropout_masks(self, seed, step):
+        """gen's masks, in the order of the layers; None without dropout."""
+        return dropout_masks(self.o["dropout"], seed, step)
+
+
+def dropout_masks(p, seed, step):
+    def mask(i):
+        def of(h):
+            shape = h.shape if h.dim() == 2 else (h.shape[0], *h.shape[2:], h.shape[1])
+            u = random_tensor(tuple(shape), hash_name("") + i, seed, step)
+            kept = (u < np.float32(1 - p)).astype(np.float64) / (1 - p)
+            return torch.from_numpy((kept if h.dim() == 2 else kept.transpose(0, 3, 1, 2)).copy()).to(h.dtype)
+
+        return of
+
+    return (mask(i) for i in range(100)) if p else None
+
+
+class Vae(Trunk):
+    LOSSES = "loss reconstruction kl"
+
+    def __init__(self, o, height, width, channels, classes=0):
+        super().__init__(o, height, width, channels, classes if o["conditional"] else 0)
+        if o["likelihood"] == "gaussian-learned" and not o["r-loss-factor"]:
+            self.dec.log_sigma = nn.Parameter(torch.zeros(1))
+
+    def make_heads(self, n, flat):
+        self.enc.mu, self.enc.logvar = Dense(n, self.o["latent"], flat_in=flat), Dense(n, self.o["latent"], flat_in=flat)
+
+    def encode(self, x, masks=None):
+        h = self.features(x, masks)
+        return self.enc.mu(h), self.enc.logvar(h).clamp(-30, 20)
+
     def reconstruct(self, x):
         """The picture of the mean code, without noise."""
         return torch.sigmoid(self.decode(self.encode(x)[0]))
 
-    def dropout_masks(self, seed, step):
-        """gen's masks, in the order of the layers; None without dropout."""
-        p, none = self.o["dropout"], hash_name("")
+    def outputs(self, x):
+        """What golden files hold of the network as it starts."""
+        mu, logvar = self.encode(x)
+        return {"mu": mu, "logvar": logvar, "reconstruction": torch.sigmoid(self.decode(mu))}
 
-        def mask(i):
-            def of(h):
-                n, c, height, width = h.shape
-                u = random_tensor((n, height, width, c), none + i, seed, step)
-                kept = (u < np.float32(1 - p)).astype(np.float64) / (1 - p)
-                return torch.from_numpy(kept.transpose(0, 3, 1, 2).copy()).to(h.dtype)
+    def reconstruction(self, out, x):
+        """-log p(x|z) of each picture"""
+        o, pixels, square = self.o, out[0].numel(), ((torch.sigmoid(out) - x) ** 2).flatten(1).sum(1)
+        if o["r-loss-factor"]:
+            return o["r-loss-factor"] / pixels * square
+        if o["likelihood"] == "bernoulli":
+            return F.binary_cross_entropy_with_logits(out, x, reduction="none").flatten(1).sum(1)
+        if o["likelihood"] == "gaussian":
+            return 0.5 / o["sigma"] ** 2 * square + pixels * (0.5 * math.log(2 * math.pi) + math.log(o["sigma"]))
+        log_sigma = self.dec.log_sigma.clamp(-6, 6)
+        return 0.5 * square * torch.exp(-2 * log_sigma) + pixels * (log_sigma + 0.5 * math.log(2 * math.pi))
 
-            return of
-
-        return (mask(i) for i in range(100)) if p else None
+    def importance_weighted(self, x, mu, logvar, beta, seed, step, masks):
+        """The loss and the mean of -log p(x|z) with iwae-k draws of z a picture, from densities as torch writes them."""
+        k, n = self.o["iwae-k"], len(x)
+        eps = random_tensor((n, k, mu.shape[1]), hash_name("z"), seed, step, normal_of)
+        q = torch.distributions.Normal(mu[:, None], torch.exp(0.5 * logvar)[:, None])
+        z = q.loc + q.scale * torch.from_numpy(eps).to(mu.dtype)
+        labels = self.labels.repeat_interleave(k) if self.classes else None
+        out = self.decode(z.flatten(0, 1), masks, labels)
+        rec = self.reconstruction(out, x.repeat_interleave(k, 0)).reshape(n, k)
+        prior = torch.distributions.Normal(torch.zeros_like(z), torch.ones_like(z))
+        log_w = beta * (prior.log_prob(z) - q.log_prob(z)).sum(2) - rec
+        return -(torch.logsumexp(log_w, 1) - math.log(k)).mean(), rec.mean()
 
     def losses(self, x, seed, step):
         """loss, reconstruction and KL of a training step, with gen's noise."""
         o, masks = self.o, self.dropout_masks(seed, step)
         mu, logvar = self.encode(x, masks)
+        kl = -0.5 * (1 + logvar - mu**2 - torch.exp(logvar))
+        beta = o["beta"] * (min(step / o["kl-warmup"], 1) if o["kl-warmup"] else 1)
+        if o["iwae-k"] > 1:
+            return *self.importance_weighted(x, mu, logvar, beta, seed, step, masks), kl.sum(1).mean()
         eps = random_tensor(tuple(mu.shape), hash_name("z"), seed, step, normal_of)
         out = self.decode(mu + torch.exp(0.5 * logvar) * torch.from_numpy(eps).to(mu.dtype), masks)
-        pixels, square = out[0].numel(), ((torch.sigmoid(out) - x) ** 2).flatten(1).sum(1)
-        if o["r-loss-factor"]:
-            rec = o["r-loss-factor"] / pixels * square
-        elif o["likelihood"] == "bernoulli":
-            rec = F.binary_cross_entropy_with_logits(out, x, reduction="none").flatten(1).sum(1)
-        elif o["likelihood"] == "gaussian":
-            rec = 0.5 / o["sigma"] ** 2 * square + pixels * (0.5 * math.log(2 * math.pi) + math.log(o["sigma"]))
-        else:
-            log_sigma = self.dec.log_sigma.clamp(-6, 6)
-            rec = 0.5 * square * torch.exp(-2 * log_sigma) + pixels * (log_sigma + 0.5 * math.log(2 * math.pi))
-        kl = -0.5 * (1 + logvar - mu**2 - torch.exp(logvar))
+        rec = self.reconstruction(out, x)
         kept = kl.sum(1).mean() if not o["free-bits"] else kl.mean(0).clamp(min=o["free-bits"]).sum()
-        beta = o["beta"] * (min(step / o["kl-warmup"], 1) if o["kl-warmup"] else 1)
         return rec.mean() + beta * kept, rec.mean(), kl.sum(1).mean()
+
+
+MODELS = {"vae": (Vae, VAE, PRESETS)}  # the twin, its options with their defaults, its presets; other files have such tables too
 
 
 def number(kind, text):
     return kind({"true": 1, "false": 0}.get(text, text))
 
 
-def vae_options(given):
+def options_of(table, given):
     """Options as config.json or a preset has them; others than the model's are left out."""
-    return {name: number(type(fallback), given.get(name, fallback)) for name, fallback in VAE.items()}
+    return {name: number(type(fallback), given.get(name, fallback)) for name, fallback in table.items()}
 
 
-def twin(options, height, width, channels):
-    return Vae(vae_options(options), height, width, channels)
+def twin(options, height, width, channels, classes=0, model=MODELS["vae"]):
+    make, table, _ = model
+    return make(options_of(table, options), height, width, channels, classes)
 
 
 def preset(name):
@@ -361,8 +445,9 @@ def preset(name):
     return twin(options, *size)
 
 
-def training(name):
-    return {**TRAINING, **{k: v for k, v in PRESETS[name][0].items() if k not in VAE}}
+def training(options, model=MODELS["vae"]):
+    """What of a preset's options is training's."""
+    return {**TRAINING, **{k: v for k, v in options.items() if k not in model[1]}}
 
 
 # ---- the same answers as tests/test_rng.c and tests/test_golden.c ---------------------------------------------------
