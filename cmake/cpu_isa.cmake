@@ -2,7 +2,7 @@
 # instruction set and chosen at run time (kernels/cpu/table.c): only they get -m flags, and never LTO, which would carry such code into the rest.
 set(CPU_REF_SOURCES
     kernels/cpu/ref/elementwise.c kernels/cpu/ref/matmul.c kernels/cpu/ref/conv.c kernels/cpu/ref/resample.c
-    kernels/cpu/ref/reduce.c kernels/cpu/ref/norm.c kernels/cpu/ref/movement.c kernels/cpu/ref/random.c)
+    kernels/cpu/ref/reduce.c kernels/cpu/ref/norm.c kernels/cpu/ref/movement.c kernels/cpu/ref/random.c kernels/cpu/ref/recurrent.c)
 include(cmake/cpu_vec.cmake OPTIONAL) # sets CPU_VEC_SOURCES
 
 set(CPU_FLAGS_base -msse2)

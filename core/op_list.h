@@ -55,6 +55,11 @@ OP(CONV2D,      conv2d,       2, conv2d,     conv2d,      0,                    
 OP(CONV2D_T,    conv2d_t,     2, conv2d_t,   conv2d_t,    0,                    F32, "adjoint of conv2d in x (transposed convolution)")
 OP(CONV2D_W,    conv2d_w,     2, conv2d_w,   conv2d_w,    0,                    F32, "adjoint of conv2d in w")
 
+/* whole sequences: [T,N,..], T steps of time */
+OP(LSTM,        lstm,         4, lstm,       lstm,        0,                    F32, "y[6,T,N,H]: planes i f g o c h of T steps; in: xg[T,N,4H] w[H,4H] h0 c0[N,H]")
+OP(LSTM_DX,     lstm_dx,      4, lstm_dx,    none,        0,                    F32, "y[T+1,N,4H]: gradient in xg; row T: that in c0, zeros; in: y w c0 dy")
+OP(GRU,         gru,          4, gru,        gru,         0,                    F32, "y[5,T,N,H]: planes r z n q h of T steps; in: xg[T,N,3H] w[H,3H] b[3H] h0[N,H]")
+OP(GRU_DX,      gru_dx,       4, gru_dx,     none,        0,                    F32, "y[T+1,N,4H]: gradient before r z n q; row T: that in h0, zeros; in: y w h0 dy")
 /* resampling on [N,H,W,C] */
 OP(SUM_POOL,    sum_pool,     1, pool,       sum_pool,    0,                    F32, "y[n,p,q,c] = sum over the window of x")
 OP(SUM_POOL_T,  sum_pool_t,   1, pool_t,     sum_pool_t,  0,                    F32, "adjoint of sum_pool; with kernel = stride: nearest upsampling")

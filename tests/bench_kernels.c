@@ -106,7 +106,7 @@ static void run_bound(const cpu_kernel *k, const gen_call *c, bound *b)
 {
     for (int phase = 0; phase < b->work.n_phases; phase++) {
         pool_call = c, pool_kernel = k;
-        pool_job = (cpu_job){ phase, 0, b->work.parts[phase], 0, b->shared, NULL, b->keep, &b->work };
+        pool_job = (cpu_job){ phase, 0, cpu_phase_parts(&b->work, phase), 0, b->shared, NULL, b->keep, &b->work };
         atomic_store(&pool_next, 0);
         atomic_store(&pool_done, 0);
         if (n_threads > 1) atomic_fetch_add(&pool_round, 1);

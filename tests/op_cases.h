@@ -221,6 +221,11 @@ static const struct {
     { S(3, 7, 5, 30), 5 }, { S(2, 4, 4, 64), 32 }, { S(1, 9, 9, 1), 1 },  { S(2, 33, 31, 48), 16 },
 };
 
+/* ---- recurrent layers: T, N, H ---- */
+
+static const int64_t recurrent_rows[][3] = { { 1, 1, 1 },   { 3, 2, 5 },  { 4, 7, 16 },
+                                             { 2, 13, 33 }, { 5, 3, 70 }, { 9, 14, 32 } };
+
 /* ---- movement ---- */
 
 static const op_case movement_cases[] = {

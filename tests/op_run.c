@@ -105,6 +105,10 @@ op_domain op_domain_of(const op_case *c, int32_t input)
     case GEN_OP_NORM_DX:
     case GEN_OP_NORM_DP: return input == 1 ? (op_domain){ 0.5, 1.5, false } : (op_domain){ -2, 2, false };
     case GEN_OP_CHAIN: return (op_domain){ 0.1, 2, false };
+    case GEN_OP_LSTM:
+    case GEN_OP_GRU:
+    case GEN_OP_LSTM_DX:
+    case GEN_OP_GRU_DX:
     case GEN_OP_MATMUL:
     case GEN_OP_CONV2D:
     case GEN_OP_CONV2D_T:
@@ -211,7 +215,7 @@ static void start_run(kernel_run *r, const cpu_kernel *kernel, const gen_call *c
     r->work.n_phases = 1;
     for (int i = 0; i < CPU_MAX_PHASES; i++) r->work.parts[i] = 1;
     if (kernel->setup) kernel->setup(call, &r->work);
-    assert_in_range(r->work.n_phases, 1, CPU_MAX_PHASES);
+    assert_true(r->work.n_phases >= 1);
     if (r->work.keep_bytes) r->keep = memset(fenced(r->work.keep_bytes), 0, r->work.keep_bytes);
     if (kernel->prepare) kernel->prepare(call, &r->work, r->keep);
     r->shared = fenced(r->work.shared_bytes);
@@ -221,7 +225,8 @@ static void start_run(kernel_run *r, const cpu_kernel *kernel, const gen_call *c
 static void run_part(void *context, int32_t part, int32_t thread)
 {
     kernel_run *r = context;
-    cpu_job job = { r->phase, part, r->work.parts[r->phase], thread, r->shared, r->scratch[thread], r->keep, &r->work };
+    cpu_job job = { r->phase, part,    cpu_phase_parts(&r->work, r->phase), thread, r->shared, r->scratch[thread],
+                    r->keep,  &r->work };
     r->kernel->run(r->call, &job);
 }
 
@@ -239,7 +244,7 @@ static void run_phases(kernel_run *r, run_way way)
     memset(r->shared, 0xff, r->work.shared_bytes);
     for (int i = 0; i < N_THREADS; i++) memset(r->scratch[i], 0xff, r->work.thread_bytes);
     for (r->phase = 0; r->phase < r->work.n_phases; r->phase++) {
-        int32_t parts = r->work.parts[r->phase];
+        int32_t parts = cpu_phase_parts(&r->work, r->phase);
         assert_true(parts >= 1);
         if (way == POOL) gen_pool_run(the_pool(), parts, run_part, r);
         for (int32_t i = 0; way != POOL && i < parts; i++)

@@ -1,5 +1,7 @@
 /* Every rung of every op against the double-precision reference (op_run.h), with the rows of op_cases.h and a few
  * hundred random ones. */
+#include "core/program.h"
+#include "kernels/devices.h"
 #include "tests/op_cases.h"
 #include "tests/test.h"
 
@@ -365,6 +367,52 @@ TEST(op_norms_are_right_on_every_rung)
             op_check(&with);
         }
     }
+}
+
+TEST(op_recurrent_layers_are_right_on_every_rung)
+{
+    for (size_t i = 0; i < COUNT_OF(recurrent_rows); i++) {
+        const int64_t *r = recurrent_rows[i], t = r[0], n = r[1], h = r[2];
+        gen_shape state = GEN_SHAPE(n, h), lstm = GEN_SHAPE(6, t, n, h), gru = GEN_SHAPE(5, t, n, h);
+        op_case cases[] = {
+            { .op = GEN_OP_LSTM,
+              .n_in = 4,
+              .in = { GEN_SHAPE(t, n, 4 * h), GEN_SHAPE(h, 4 * h), state, state },
+              .tolerance = 1e-5 },
+            { .op = GEN_OP_LSTM_DX, .n_in = 4, .in = { lstm, GEN_SHAPE(h, 4 * h), state, lstm }, .tolerance = 2e-5 },
+            { .op = GEN_OP_GRU,
+              .n_in = 4,
+              .in = { GEN_SHAPE(t, n, 3 * h), GEN_SHAPE(h, 3 * h), GEN_SHAPE(3 * h), state },
+              .tolerance = 1e-5 },
+            { .op = GEN_OP_GRU_DX, .n_in = 4, .in = { gru, GEN_SHAPE(h, 3 * h), state, gru }, .tolerance = 2e-5 },
+        };
+        for (size_t k = 0; k < COUNT_OF(cases); k++) op_check(&cases[k]);
+    }
+}
+
+/* One unit, one step, weights 0: the gates are functions of their inputs alone. */
+TEST(op_lstm_counts_as_by_hand)
+{
+    const float xg[4] = { 0, 100, 0.5f, -100 }, w[4] = { 0 }, h0[1] = { 7 },
+                c0[1] = { 3 }; /* i 1/2, f 1, g tanh 1/2, o 0 */
+    float y[6];
+    gen_error err = { 0 };
+    gen_device *device;
+    gen_program *p;
+    TEST_OK(gen_device_open("cpu", 1, &device, &err));
+    gen_params *params = gen_params_new(device);
+    gen_graph *g = gen_graph_new();
+    gen_node *state[2] = { gen_const(g, GEN_SHAPE(1, 1), h0), gen_const(g, GEN_SHAPE(1, 1), c0) };
+    gen_output(g, "y",
+               gen_lstm(g, gen_const(g, GEN_SHAPE(1, 1, 4), xg), gen_const(g, GEN_SHAPE(1, 4), w), state[0], state[1]));
+    TEST_OK(gen_program_new(g, device, params, 1, &p, &err));
+    TEST_OK(gen_program_run(p, (gen_run_state){ 0 }, &err));
+    TEST_OK(gen_program_fetch(p, "y", y, 6, &err));
+    assert_true(fabs((double)y[4] - (3 + 0.5 * tanh(0.5))) < 1e-6);
+    assert_true(fabs((double)y[5]) < 1e-6);
+    gen_program_free(p);
+    gen_params_free(params);
+    device->ops->close(device);
 }
 
 TEST(op_movements_are_exact_on_every_rung)

@@ -285,6 +285,37 @@ TEST(gradient_of_norms_is_their_finite_difference)
     }
 }
 
+/* Sequences have no second derivatives: first ones only. */
+static void check_first(const char *what, gen_op op, const gen_shape in[4])
+{
+    walk *w = gen_alloc(1, sizeof *w);
+    w->g = gen_graph_new();
+    gen_node *x[4], *dx[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        char name[16];
+        snprintf(name, sizeof name, "x%u", (unsigned)i);
+        x[i] = random_input(w, name, &in[i], (op_domain){ -1, 1, false }, i);
+    }
+    gen_node *f = random_product(w, gen_node_new(w->g, op, 4, x, NULL), 10);
+    gen_gradient(w->g, f, NULL, 4, x, dx);
+    check_graph(w, what);
+    for (int32_t i = 0; i < 4; i++) check_derivative(w, what, "first", i, f, x[i], dx[i]);
+    gen_graph_free(w->g);
+    gen_free(w);
+}
+
+TEST(gradient_of_recurrent_layers_is_their_finite_difference)
+{
+    for (size_t i = 0; i < COUNT_OF(recurrent_rows); i++) {
+        const int64_t *r = recurrent_rows[i], t = r[0], n = r[1], h = r[2];
+        if (t * n * h > 200) continue;
+        gen_shape state = GEN_SHAPE(n, h);
+        check_first("lstm", GEN_OP_LSTM, (gen_shape[]){ GEN_SHAPE(t, n, 4 * h), GEN_SHAPE(h, 4 * h), state, state });
+        check_first("gru", GEN_OP_GRU,
+                    (gen_shape[]){ GEN_SHAPE(t, n, 3 * h), GEN_SHAPE(h, 3 * h), GEN_SHAPE(3 * h), state });
+    }
+}
+
 TEST(gradient_of_movements_is_their_finite_difference)
 {
     for (size_t i = 0; i < COUNT_OF(movement_cases); i++) check_op(&movement_cases[i]);

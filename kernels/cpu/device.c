@@ -163,7 +163,7 @@ static void run_part(void *context, int32_t part, int32_t thread)
     cpu_job job = {
         .phase = p->phase,
         .part = part,
-        .parts = step->work.parts[p->phase],
+        .parts = cpu_phase_parts(&step->work, p->phase),
         .thread = thread,
         .shared = p->exec->shared,
         .scratch = p->exec->scratch + (size_t)thread * p->exec->thread_bytes,
@@ -176,7 +176,7 @@ static void run_part(void *context, int32_t part, int32_t thread)
 static void run_step(gen_exec *exec, cpu_step *step)
 {
     for (int32_t phase = 0; phase < step->work.n_phases; phase++)
-        gen_pool_run(exec->pool, step->work.parts[phase], run_part, &(phase_job){ exec, step, phase });
+        gen_pool_run(exec->pool, cpu_phase_parts(&step->work, phase), run_part, &(phase_job){ exec, step, phase });
 }
 
 /* Not while compiling: frozen weights may be uploaded after that. */

@@ -17,7 +17,7 @@ enum { CPU_MAX_PHASES = 6, CPU_WORK_INTS = 24 };
 /* What a call needs; filled by setup once, before the first run. */
 typedef struct cpu_work {
     int32_t n_phases;              /* preset to 1 */
-    int32_t parts[CPU_MAX_PHASES]; /* preset to 1 */
+    int32_t parts[CPU_MAX_PHASES]; /* preset to 1; phases past the end have as many as the last (cpu_phase_parts) */
     size_t shared_bytes;           /* scratch of the call, seen by all parts; contents are lost after the call */
     size_t thread_bytes;           /* scratch of each thread; contents are lost after each part */
     size_t keep_bytes;             /* memory of this call that lives as long as the exec, zeroed; filled by prepare */
@@ -38,6 +38,11 @@ typedef struct cpu_kernel {
                     void *keep); /* NULL: nothing; runs once after keep is allocated */
     void (*run)(const gen_call *c, const cpu_job *job);
 } cpu_kernel;
+
+static inline int32_t cpu_phase_parts(const cpu_work *work, int32_t phase)
+{
+    return work->parts[phase < CPU_MAX_PHASES ? phase : CPU_MAX_PHASES - 1];
+}
 
 /* Parts of about unit elements each, at least 1, at most 256. */
 int32_t cpu_parts_for(int64_t count, int64_t unit);

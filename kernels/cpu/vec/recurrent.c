@@ -1,0 +1,340 @@
+/* kernels/cpu/vec/recurrent.c: recurrent layers over T steps (equations: core/graph.h, kernels/cpu/ref/recurrent.c).
+ *
+ *   phase 0        packs w: forward [block][H][gates][VEC_W], a block being VEC_W units with all their gates; backward [panel][gates H][TILE_COLS]
+ *   phase 1 … T    one step of time; a part owns the units of one block (panel) for all samples: product in registers, then the gates' functions on
+ *                  what it has just computed, so that nothing but the planes is written
+ *
+ * The barrier between phases is all that the steps share. Units past H are zeros in the packed weights and are not stored.
+ */
+#include <stdbool.h>
+
+#include "kernels/cpu/kernel.h"
+#include "kernels/cpu/vec/micro.h"
+#include "kernels/cpu/vec/vec_math.h"
+
+enum {
+    FORWARD_ROWS =
+        VEC_ISA == 3 ? 6 : 2, /* samples of a register tile: 4 gates wide forward, TILE_VECS vectors backward */
+    BACKWARD_ROWS = VEC_ISA == 3 ? 12 : 4,
+    MAX_GATES = 4,
+    STATE = 0, /* w->i: floats before the state that the backward pass carries from step to step */
+};
+
+typedef struct sizes {
+    int64_t t, n, h;
+} sizes;
+
+static sizes sizes_of(const gen_call *c)
+{
+    bool forward = c->op == GEN_OP_LSTM || c->op == GEN_OP_GRU;
+    const int64_t *d = (forward ? &c->out[0] : &c->in[0])->shape.dim;
+    return (sizes){ d[1], d[2], d[3] };
+}
+
+static int64_t blocks_of(int64_t h, int64_t width)
+{
+    return (h + width - 1) / width;
+}
+
+static int lanes(int64_t left)
+{
+    return left >= VEC_W ? VEC_W : left > 0 ? (int)left : 0;
+}
+
+VEC_INLINE vecf load_some(const float *p, int n)
+{
+    return n == VEC_W ? vec_load(p) : vec_load_n(p, n);
+}
+VEC_INLINE void store_some(float *p, vecf a, int n)
+{
+    if (n == VEC_W) vec_store(p, a);
+    else vec_store_n(p, a, n);
+}
+
+/* ---- forward ---------------------------------------------------------------------------------------------------------------------------- */
+
+static void forward_setup(const gen_call *c, cpu_work *w)
+{
+    sizes s = sizes_of(c);
+    int64_t gates = c->in[1].shape.dim[1] / s.h, blocks = blocks_of(s.h, VEC_W);
+    w->n_phases = 1 + (int32_t)s.t;
+    for (int i = 0; i < CPU_MAX_PHASES; i++) w->parts[i] = (int32_t)blocks;
+    w->shared_bytes = (size_t)(blocks * s.h * gates * VEC_W) * sizeof(float);
+}
+
+static void pack_block(const gen_call *c, const sizes *s, int gates, int64_t block, float *to)
+{
+    int64_t u0 = block * VEC_W;
+    const float *w = c->in[1].data;
+    int some = lanes(s->h - u0);
+    for (int64_t k = 0; k < s->h; k++)
+        for (int gate = 0; gate < gates; gate++, to += VEC_W)
+            vec_store(to, load_some(w + k * gates * s->h + gate * s->h + u0, some));
+}
+
+/* acc[r][gate] += sum_k before[r][k] w[k][gate] */
+VEC_INLINE void recur(const int rows, const int gates, const float *restrict before, int64_t h,
+                      const float *restrict packed, vecf acc[FORWARD_ROWS][MAX_GATES])
+{
+    for (int64_t k = 0; k < h; k++, packed += gates * VEC_W) {
+        vecf b[MAX_GATES];
+        VEC_UNROLL
+        for (int g = 0; g < gates; g++) b[g] = vec_load(packed + g * VEC_W);
+        VEC_UNROLL
+        for (int r = 0; r < rows; r++) {
+            vecf a = vec_set(before[r * h + k]);
+            VEC_UNROLL
+            for (int g = 0; g < gates; g++) acc[r][g] = vec_fma(a, b[g], acc[r][g]);
+        }
+    }
+}
+
+typedef struct step_at { /* of a part: time, its first unit, how many of a vector count */
+    int64_t t, u;
+    int some;
+} step_at;
+
+/* rows samples from n on */
+VEC_INLINE void lstm_tile(const int rows, const gen_call *c, const sizes *s, step_at at, int64_t n, const float *packed)
+{
+    const int64_t h = s->h, plane = s->t * s->n * h;
+    float *y = (float *)c->out[0].data + (at.t * s->n + n) * h;
+    const float *before = at.t ? y + 5 * plane - s->n * h : (const float *)c->in[2].data + n * h;
+    const float *cell = at.t ? y + 4 * plane - s->n * h : (const float *)c->in[3].data + n * h;
+    const float *x = (const float *)c->in[0].data + (at.t * s->n + n) * 4 * h + at.u;
+    vecf a[FORWARD_ROWS][MAX_GATES];
+    VEC_UNROLL
+    for (int r = 0; r < rows; r++) {
+        VEC_UNROLL
+        for (int g = 0; g < 4; g++) a[r][g] = load_some(x + (r * 4 + g) * h, at.some);
+    }
+    recur(rows, 4, before, h, packed, a);
+    for (int r = 0; r < rows; r++) {
+        float *to = y + r * h + at.u;
+        vecf i = vec_sigmoid(a[r][0]), f = vec_sigmoid(a[r][1]), g = vec_tanh(a[r][2]), o = vec_sigmoid(a[r][3]);
+        vecf now = vec_fma(f, load_some(cell + r * h + at.u, at.some), i * g);
+        store_some(to, i, at.some);
+        store_some(to + plane, f, at.some);
+        store_some(to + 2 * plane, g, at.some);
+        store_some(to + 3 * plane, o, at.some);
+        store_some(to + 4 * plane, now, at.some);
+        store_some(to + 5 * plane, o * vec_tanh(now), at.some);
+    }
+}
+
+VEC_INLINE void gru_tile(const int rows, const gen_call *c, const sizes *s, step_at at, int64_t n, const float *packed)
+{
+    const int64_t h = s->h, plane = s->t * s->n * h;
+    float *y = (float *)c->out[0].data + (at.t * s->n + n) * h;
+    const float *before = at.t ? y + 4 * plane - s->n * h : (const float *)c->in[3].data + n * h;
+    const float *x = (const float *)c->in[0].data + (at.t * s->n + n) * 3 * h + at.u;
+    const float *bias = (const float *)c->in[2].data + at.u;
+    vecf a[FORWARD_ROWS][MAX_GATES];
+    VEC_UNROLL
+    for (int r = 0; r < rows; r++) {
+        VEC_UNROLL
+        for (int g = 0; g < 3; g++) a[r][g] = load_some(bias + g * h, at.some);
+    }
+    recur(rows, 3, before, h, packed, a);
+    for (int r = 0; r < rows; r++) {
+        float *to = y + r * h + at.u;
+        const float *in = x + r * 3 * h;
+        vecf reset = vec_sigmoid(a[r][0] + load_some(in, at.some)),
+             z = vec_sigmoid(a[r][1] + load_some(in + h, at.some));
+        vecf new = vec_tanh(vec_fma(reset, a[r][2], load_some(in + 2 * h, at.some)));
+        store_some(to, reset, at.some);
+        store_some(to + plane, z, at.some);
+        store_some(to + 2 * plane, new, at.some);
+        store_some(to + 3 * plane, a[r][2], at.some);
+        store_some(to + 4 * plane, vec_fma(z, load_some(before + r * h + at.u, at.some) - new, new), at.some);
+    }
+}
+
+VEC_INLINE void tile_forward(const int rows, const bool gru, const gen_call *c, const sizes *s, step_at at, int64_t n,
+                             const float *packed)
+{
+    if (gru) gru_tile(rows, c, s, at, n, packed);
+    else lstm_tile(rows, c, s, at, n, packed);
+}
+
+VEC_INLINE void run_forward(const bool gru, const gen_call *c, const cpu_job *job)
+{
+    const int gates = gru ? 3 : 4;
+    sizes s = sizes_of(c);
+    float *packed = (float *)job->shared + job->part * s.h * gates * VEC_W;
+    int64_t u = (int64_t)job->part * VEC_W, n = 0;
+    if (job->phase == 0) {
+        pack_block(c, &s, gates, job->part, packed);
+        return;
+    }
+    step_at at = { job->phase - 1, u, lanes(s.h - u) };
+    for (; n + FORWARD_ROWS <= s.n; n += FORWARD_ROWS) tile_forward(FORWARD_ROWS, gru, c, &s, at, n, packed);
+    for (; n + 2 <= s.n; n += 2) tile_forward(2, gru, c, &s, at, n, packed);
+    if (n < s.n) tile_forward(1, gru, c, &s, at, n, packed);
+}
+
+static void lstm_run(const gen_call *c, const cpu_job *job)
+{
+    run_forward(false, c, job);
+}
+static void gru_run(const gen_call *c, const cpu_job *job)
+{
+    run_forward(true, c, job);
+}
+
+const cpu_kernel VEC_FN(lstm) = { VEC_NAME("lstm"), NULL, forward_setup, NULL, lstm_run };
+const cpu_kernel VEC_FN(gru) = { VEC_NAME("gru"), NULL, forward_setup, NULL, gru_run };
+
+/* ---- backward --------------------------------------------------------------------------------------------------------------------------- */
+
+/* The gradient of a unit in h comes through `depth` columns of w: all four gates of an lstm; r, z and q of a gru. */
+static void backward_setup(const gen_call *c, cpu_work *w)
+{
+    sizes s = sizes_of(c);
+    int64_t depth = c->in[1].shape.dim[1], panels = blocks_of(s.h, TILE_COLS);
+    w->n_phases = 2 + (int32_t)s.t;
+    for (int i = 0; i < CPU_MAX_PHASES; i++) w->parts[i] = (int32_t)panels;
+    w->i[STATE] = panels * depth * TILE_COLS;
+    w->shared_bytes = (size_t)(w->i[STATE] + s.n * panels * TILE_COLS) * sizeof(float);
+}
+
+/* Columns k of w of the panel's units: to[k][unit] = w[unit][k] */
+static void pack_panel(const gen_call *c, const sizes *s, int64_t panel, float *to)
+{
+    int64_t depth = c->in[1].shape.dim[1], u0 = panel * TILE_COLS;
+    const float *w = c->in[1].data;
+    for (int64_t k = 0; k < depth; k++)
+        for (int64_t u = 0; u < TILE_COLS; u++) to[k * TILE_COLS + u] = u0 + u < s->h ? w[(u0 + u) * depth + k] : 0;
+}
+
+/* acc[r][v] += sum_k da[r][k] w[k][v], rows of da 4 H apart */
+VEC_INLINE void recur_back(const int rows, const float *restrict da, int64_t row, int64_t depth,
+                           const float *restrict packed, vecf acc[BACKWARD_ROWS][TILE_VECS])
+{
+    for (int64_t k = 0; k < depth; k++, packed += TILE_COLS) {
+        vecf b[TILE_VECS];
+        VEC_UNROLL
+        for (int v = 0; v < TILE_VECS; v++) b[v] = vec_load(packed + v * VEC_W);
+        VEC_UNROLL
+        for (int r = 0; r < rows; r++) {
+            vecf a = vec_set(da[r * row + k]);
+            VEC_UNROLL
+            for (int v = 0; v < TILE_VECS; v++) acc[r][v] = vec_fma(a, b[v], acc[r][v]);
+        }
+    }
+}
+
+typedef struct back_at { /* one vector of units of one sample at one step */
+    const float *y, *dy; /* planes of it */
+    const float *before; /* the state that entered the step: c of an lstm, h of a gru */
+    float *da, *state;
+    int64_t plane;
+    int some;
+} back_at;
+
+/* dh without dy */
+VEC_INLINE void lstm_back(const back_at *p, int64_t h, vecf dh)
+{
+    vecf v[6], d[6], one = vec_set(1);
+    for (int k = 0; k < 6; k++) {
+        v[k] = load_some(p->y + k * p->plane, p->some);
+        d[k] = load_some(p->dy + k * p->plane, p->some);
+    }
+    vecf i = v[0], f = v[1], g = v[2], o = v[3], th = vec_tanh(v[4]), dy = dh + d[5];
+    vecf cell = vec_load(p->state) + d[4] + dy * o * (one - th * th);
+    store_some(p->da, (cell * g + d[0]) * i * (one - i), p->some);
+    store_some(p->da + h, (cell * load_some(p->before, p->some) + d[1]) * f * (one - f), p->some);
+    store_some(p->da + 2 * h, (cell * i + d[2]) * (one - g * g), p->some);
+    store_some(p->da + 3 * h, (dy * th + d[3]) * o * (one - o), p->some);
+    vec_store(p->state, cell * f);
+}
+
+/* state: what reaches h directly, through z of the step after */
+VEC_INLINE void gru_back(const back_at *p, int64_t h, vecf dh)
+{
+    vecf v[5], d[5], one = vec_set(1);
+    for (int k = 0; k < 5; k++) {
+        v[k] = load_some(p->y + k * p->plane, p->some);
+        d[k] = load_some(p->dy + k * p->plane, p->some);
+    }
+    vecf r = v[0], z = v[1], new = v[2], q = v[3], dy = dh + d[4] + vec_load(p->state);
+    vecf dn = (dy * (one - z) + d[2]) * (one - new *new);
+    store_some(p->da, (dn * q + d[0]) * r * (one - r), p->some);
+    store_some(p->da + h, (dy * (load_some(p->before, p->some) - new) + d[1]) * z * (one - z), p->some);
+    store_some(p->da + 2 * h, dn, p->some);
+    store_some(p->da + 3 * h, dn * r + d[3], p->some);
+    vec_store(p->state, dy * z);
+}
+
+/* dh of rows samples from n on, of the panel's units, from the gates' gradients of the step after t (none after the last) */
+VEC_INLINE void product_back(const int rows, const bool gru, const gen_call *c, const sizes *s, int64_t t, int64_t n,
+                             const float *packed, vecf acc[BACKWARD_ROWS][TILE_VECS])
+{
+    const int64_t h = s->h;
+    VEC_UNROLL
+    for (int r = 0; r < rows; r++) {
+        VEC_UNROLL
+        for (int v = 0; v < TILE_VECS; v++) acc[r][v] = vec_set(0);
+    }
+    if (t + 1 >= s->t || (t < 0 && !gru)) return;
+    const float *da = (const float *)c->out[0].data + ((t + 1) * s->n + n) * 4 * h;
+    recur_back(rows, da, 4 * h, gru ? 2 * h : 4 * h, packed, acc);
+    if (gru) recur_back(rows, da + 3 * h, 4 * h, h, packed + 2 * h * TILE_COLS, acc);
+}
+
+VEC_INLINE void tile_back(const int rows, const bool gru, const gen_call *c, const sizes *s, const cpu_job *job,
+                          int64_t t, int64_t n)
+{
+    const int64_t h = s->h, depth = c->in[1].shape.dim[1], u0 = (int64_t)job->part * TILE_COLS,
+                  width = job->parts * TILE_COLS;
+    const float *packed = (const float *)job->shared + job->part * depth * TILE_COLS;
+    float *state = (float *)job->shared + job->work->i[STATE];
+    vecf acc[BACKWARD_ROWS][TILE_VECS];
+    product_back(rows, gru, c, s, t, n, packed, acc);
+    for (int r = 0; r < rows; r++)
+        for (int v = 0; v < TILE_VECS; v++) {
+            int64_t u = u0 + v * VEC_W, row = (t < 0 ? 0 : t) * s->n + n + r, at = row * h + u;
+            back_at p = { .plane = s->t * s->n * h, .some = lanes(h - u), .state = state + (n + r) * width + u };
+            if (!p.some) break;
+            if (t < 0) { /* row T: the gradient in the first state */
+                float *to = (float *)c->out[0].data + ((s->t * s->n) + n + r) * 4 * h + u;
+                store_some(to, vec_load(p.state) + (gru ? acc[r][v] : vec_set(0)), p.some);
+                for (int k = 1; k < 4; k++) store_some(to + k * h, vec_set(0), p.some);
+                continue;
+            }
+            p.y = (const float *)c->in[0].data + at, p.dy = (const float *)c->in[3].data + at;
+            p.before = t ? p.y + 4 * p.plane - s->n * h : (const float *)c->in[2].data + (n + r) * h + u;
+            p.da = (float *)c->out[0].data + row * 4 * h + u;
+            if (gru) gru_back(&p, h, acc[r][v]);
+            else lstm_back(&p, h, acc[r][v]);
+        }
+}
+
+/* Phases: pack; steps T-1 … 0; the gradient in the first state. */
+VEC_INLINE void run_back(const bool gru, const gen_call *c, const cpu_job *job)
+{
+    sizes s = sizes_of(c);
+    int64_t depth = c->in[1].shape.dim[1], width = job->parts * TILE_COLS, n = 0;
+    if (job->phase == 0) {
+        pack_panel(c, &s, job->part, (float *)job->shared + job->part * depth * TILE_COLS);
+        float *state = (float *)job->shared + job->work->i[STATE] + job->part * TILE_COLS;
+        for (; n < s.n; n++) memset(state + n * width, 0, TILE_COLS * sizeof *state);
+        return;
+    }
+    int64_t t = s.t - job->phase;
+    for (; n + BACKWARD_ROWS <= s.n; n += BACKWARD_ROWS) tile_back(BACKWARD_ROWS, gru, c, &s, job, t, n);
+    for (; n + 2 <= s.n; n += 2) tile_back(2, gru, c, &s, job, t, n);
+    if (n < s.n) tile_back(1, gru, c, &s, job, t, n);
+}
+
+static void lstm_dx_run(const gen_call *c, const cpu_job *job)
+{
+    run_back(false, c, job);
+}
+static void gru_dx_run(const gen_call *c, const cpu_job *job)
+{
+    run_back(true, c, job);
+}
+
+const cpu_kernel VEC_FN(lstm_dx) = { VEC_NAME("lstm_dx"), NULL, backward_setup, NULL, lstm_dx_run };
+const cpu_kernel VEC_FN(gru_dx) = { VEC_NAME("gru_dx"), NULL, backward_setup, NULL, gru_dx_run };
