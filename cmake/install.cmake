@@ -1,5 +1,5 @@
 # `cmake --install build/release --prefix P`: P/bin/gen, the libraries with headers in P/include/gen (so <core/graph.h>), a pkg-config file and a CMake
-# package, plugins in P/lib/gen (io.cmake), and the data that comes with the source in P/share/gen/data.
+# package, plugins in P/lib/gen (io.cmake), and data and weights that come with the source in P/share/gen.
 
 # Every header of these folders is public, and tests/headers compiles each alone, except these: they are between files of one folder.
 set(INTERNAL_HEADERS core/plan_parts.h io/dataset_load.h io/fetch_plugin.h io/plot_plugin.h models/linalg_plugin.h)
@@ -18,6 +18,7 @@ if(TARGET gen)
     install(TARGETS gen)
 endif()
 install(DIRECTORY samples/data/ DESTINATION ${CMAKE_INSTALL_DATADIR}/gen/data)
+install(DIRECTORY samples/weights/ DESTINATION ${CMAKE_INSTALL_DATADIR}/gen/weights)
 
 include(CMakePackageConfigHelpers)
 write_basic_package_version_file(${PROJECT_BINARY_DIR}/genConfigVersion.cmake COMPATIBILITY SameMinorVersion)

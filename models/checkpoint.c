@@ -180,7 +180,11 @@ static char *follow_link(const gen_run *run, char *path)
 
 gen_status gen_checkpoint_find(const gen_run *run, const char *which, char **path, gen_error *err)
 {
-    char *found = NULL, *end;
+    char *found = NULL, *end, *bare = gen_run_path(run, "weights.safetensors");
+    if (!strcmp(which, "best-or-latest") && gen_path_exists(bare)) {
+        *path = bare;
+        return GEN_OK;
+    }
     if (!strcmp(which, "best-or-latest"))
         which = gen_path_exists(gen_run_path(run, "checkpoints/best")) ? "best" : "latest";
     if (!strcmp(which, "latest") || !strcmp(which, "best")) {

@@ -31,7 +31,8 @@ gen_status gen_checkpoint_load(gen_run *run, const char *which, gen_checkpoint_p
 gen_status gen_checkpoint_resume(gen_run *run, gen_error *err);
 /* The weights of any file of safetensors with PyTorch's names, e.g. saved by PyTorch. */
 gen_status gen_checkpoint_load_file(gen_run *run, const char *path, gen_error *err);
-/* Path of a checkpoint's weights, links followed; GEN_NOT_FOUND when there is none. */
+/* Path of a checkpoint's weights, links followed; GEN_NOT_FOUND when there is none. A folder that holds weights.safetensors beside its config.json, as
+ * those of samples/weights, needs no checkpoints: best-or-latest is that file. */
 gen_status gen_checkpoint_find(const gen_run *run, const char *which, char **path, gen_error *err);
 
 #ifdef __cplusplus

@@ -40,6 +40,8 @@ static const gen_option options[] = {
 static const gen_preset presets[] = {
     { "cnn-mnist", "layers=c32,c32,p,d,c64,c64,p,d,f256,d shift=2 zoom=0.1 turn=10 batch=128 lr=2e-3 schedule=cosine epochs=15",
       "D. Ciresan et al. 2012 in small: distorted digits", "mnist" },
+    { "features-mnist", "layers=c24,p,d,c48,c48,p,d,f128,d shift=2 zoom=0.1 turn=10 batch=128 lr=3e-3 schedule=cosine epochs=8",
+      "the network that gen eval measures 28x28 digits in: 128 features, 1.4 MB", "mnist" },
     { "keras-mnist", "layers=c32,p,c64,p,f128 valid=1 batch-norm=0 dropout=0 init=keras batch=128 lr=1e-3 schedule=constant epochs=12",
       "the small CNN of lectures: 320 + 18,496 + 204,928 + 1,290 parameters", "mnist" },
     { "vgg-small", "layers=c64,c64,p,d,c128,c128,p,d,c256,c256,p,d,f256,d shift=4 flip=1 dropout=0.3 batch=128 lr=2e-3 schedule=cosine epochs=40",
@@ -210,7 +212,9 @@ static void eval(gen_graph *g, const gen_model_context *m)
 
 static void encode(gen_graph *g, const gen_model_context *m)
 {
-    gen_output(g, "mu", features(g, m, input_image(g, m), false));
+    gen_node *h = features(g, m, input_image(g, m), false);
+    gen_output(g, "mu", h);
+    gen_output(g, "probability", gen_softmax(g, head(g, m, h), GEN_AXIS(1)));
 }
 
 /* The number of features: a graph is built and thrown away, so that no second rule of sizes can differ. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "core/rng.h"
+#include "models/data.h"
 #include "models/generate.h"
 
 /* ---- means over a data set ---------------------------------------------------------------------------------------------------- */
@@ -221,6 +222,89 @@ gen_status gen_encode(gen_run *run, const float *x, const float *labels, int64_t
     gen_status status = map(run, p, "x", x, labels, "mu", mu, n, err);
     if (status == GEN_OK && logvar && gen_program_shape(p, "logvar").rank > 0)
         status = map(run, p, "x", x, labels, "logvar", logvar, n, err);
+    gen_program_free(p);
+    return status;
+}
+
+/* Has encode an output of that name? */
+static bool encodes(const gen_run *run, const char *what)
+{
+    const gen_model *model = run->settings.model;
+    gen_graph *g = model->encode ? gen_graph_new() : NULL;
+    bool found = false;
+    const char *name;
+    if (!g) return false;
+    gen_model_context m = gen_run_context(run, 1);
+    model->encode(g, &m);
+    for (int32_t i = 0; i < gen_graph_outputs(g); i++)
+        if (gen_graph_output(g, i, &name)) found = found || !strcmp(name, what);
+    gen_graph_free(g);
+    return found;
+}
+
+bool gen_is_classifier(const gen_run *run)
+{
+    return encodes(run, "probability");
+}
+
+bool gen_has_posterior(const gen_run *run)
+{
+    return encodes(run, "logvar");
+}
+
+/* sums [3,D]: of mu, mu^2 and KL */
+static void add_usage(const float *mu, const float *logvar, int64_t n, int64_t d, double *sums)
+{
+    for (int64_t i = 0; i < n * d; i++) {
+        double m = (double)mu[i], l = (double)logvar[i];
+        sums[i % d] += m;
+        sums[d + i % d] += m * m;
+        sums[2 * d + i % d] += 0.5 * (m * m + exp(l) - 1 - l);
+    }
+}
+
+gen_status gen_code_usage(gen_run *run, const gen_dataset *data, gen_range range, double *variance, double *kl,
+                          gen_error *err)
+{
+    enum { CHUNK = 4 * GEN_EVAL_BATCH };
+    int64_t d = gen_latent_size(run), pixels = run->height * run->width * run->channels, index[CHUNK];
+    float labels[CHUNK], *room = gen_alloc((size_t)(CHUNK * (pixels + 2 * d)), sizeof *room);
+    double *sums = gen_alloc((size_t)(3 * d), sizeof *sums);
+    gen_status status = room && sums ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for codes");
+    for (int64_t k = 0; status == GEN_OK && k < 3 * d; k++) sums[k] = 0;
+    for (int64_t i = 0; i < range.n && status == GEN_OK; i += CHUNK) {
+        int64_t n = range.n - i < CHUNK ? range.n - i : CHUNK;
+        float *mu = room + CHUNK * pixels, *logvar = mu + CHUNK * d;
+        for (int64_t k = 0; k < n; k++) index[k] = range.first + i + k;
+        gen_dataset_batch(data, index, (int32_t)n, room);
+        status = gen_encode(run, room, gen_data_labels(data, index, n, labels), n, mu, logvar, err);
+        if (status == GEN_OK) add_usage(mu, logvar, n, d, sums);
+    }
+    double n = (double)range.n;
+    for (int64_t k = 0; status == GEN_OK && k < d; k++) {
+        variance[k] = sums[d + k] / n - sums[k] / n * (sums[k] / n);
+        kl[k] = sums[2 * d + k] / n;
+    }
+    gen_free(room);
+    gen_free(sums);
+    return status;
+}
+
+gen_status gen_classify(gen_run *run, const float *x, int64_t n, float *features, float *probability, gen_error *err)
+{
+    gen_program *p = NULL;
+    int64_t pixels = run->height * run->width * run->channels, d = gen_latent_size(run), batch = batch_for(n);
+    GEN_TRY(gen_run_program(run, run->settings.model->encode, "encode pictures", batch, &p, err));
+    bool both = probability && gen_program_shape(p, "probability").rank == 2;
+    gen_status status = GEN_OK;
+    for (int64_t i = 0; i < n && status == GEN_OK; i += batch) {
+        int64_t first = i + batch <= n ? i : n - batch; /* the last batch overlaps the one before */
+        status = gen_program_feed(p, "x", x + first * pixels, batch * pixels, err);
+        if (status == GEN_OK) status = gen_program_run(p, state_of(run), err);
+        if (status == GEN_OK) status = gen_program_fetch(p, "mu", features + first * d, batch * d, err);
+        if (status == GEN_OK && both)
+            status = gen_program_fetch(p, "probability", probability + first * run->classes, batch * run->classes, err);
+    }
     gen_program_free(p);
     return status;
 }

@@ -46,6 +46,16 @@ gen_status gen_decode(gen_run *run, const float *z, const float *labels, int64_t
 gen_status gen_encode(gen_run *run, const float *x, const float *labels, int64_t n, float *mu, float *logvar,
                       gen_error *err);
 
+/* x[n,H,W,C] -> what a classifier takes for its features[n,D] and the probabilities of its classes[n,classes] (NULL where it is none, or not wanted) */
+gen_status gen_classify(gen_run *run, const float *x, int64_t n, float *features, float *probability, gen_error *err);
+bool gen_is_classifier(const gen_run *run);
+
+/* Does encode give a distribution of codes, mu and logvar? Then, over the range: the variance of each mu_d, and the mean KL of each dimension in nats,
+ * both [D]. Parameters of encode are loaded before. */
+bool gen_has_posterior(const gen_run *run);
+gen_status gen_code_usage(gen_run *run, const gen_dataset *data, gen_range range, double *variance, double *kl,
+                          gen_error *err);
+
 /* Mean over the range of -log p(x), estimated with `samples` importance samples an image: -log mean_k w_k (Burda et al. 2016). */
 gen_status gen_nll(gen_run *run, const gen_dataset *data, gen_range range, int64_t samples, double *nats,
                    gen_error *err);

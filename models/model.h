@@ -56,7 +56,7 @@ typedef struct gen_model {
     /* Graphs. Inputs: "x" [N,H,W,C] in [0,1]; "label" [N] where the model wants it; "z" [N,D]. NULL: the model cannot do it.
      * train: outputs are scalars, "loss" first; assignments are the update.
      * eval: outputs are [N], one number an image, named as `gen eval` prints them ("loss" first: what early stopping watches).
-     * encode: "mu" [N,D] and, for probabilistic models, "logvar" [N,D].    decode: "z" -> "x" [N,H,W,C] in [0,1].
+     * encode: "mu" [N,D] and, for probabilistic models, "logvar" [N,D], for classifiers "probability" [N,classes].    decode: "z" -> "x" [N,H,W,C] in [0,1].
      * translate: "x" -> "y" [N,H,W,C] in [0,1]: pictures to pictures. any_size: may height and width differ from those of training? NULL: no.
      * nll: samples importance samples an image: outputs "log_weight" [N,samples] = log p(x,z) - log q(z|x). */
     void (*train)(gen_graph *g, const gen_model_context *m);

@@ -2,7 +2,9 @@
 #include <math.h>
 #include <string.h>
 
+#include "kernels/devices.h"
 #include "models/augment.h"
+#include "models/checkpoint.h"
 #include "models/evaluate.h"
 #include "tests/model_run.h"
 
@@ -197,6 +199,43 @@ TEST(classifier_encodes_what_enters_its_last_layer)
     assert_int_equal(gen_program_shape(p, "mu").dim[1], 24);
     gen_program_free(p);
     test_model_close(&t);
+}
+
+/* The network that gen eval measures digits in, on the first test digits: 99.54 % of all 10,000. */
+TEST(classifier_that_comes_with_gen_knows_digits)
+{
+    enum { N = 1000, DIGIT = 28 * 28, FEATURES = 128, CLASSES = 10 };
+    gen_error err = { 0 };
+    gen_run *run;
+    gen_device *device;
+    gen_program *program;
+    gen_dataset data;
+    gen_arena *arena = gen_arena_new();
+    gen_dataset_options options = { 0 };
+    int64_t index[N], right = 0;
+    TEST_OK(gen_dataset_open(test_source("samples/data/mnist"), &options, NULL, arena, &data, &err));
+    TEST_OK(gen_device_open("cpu", 2, &device, &err));
+    TEST_OK(gen_run_open(test_source("samples/weights/mnist-classifier"), device, GEN_RUN_READ, &run, &err));
+    assert_true(gen_is_classifier(run) && gen_latent_size(run) == FEATURES && run->classes == CLASSES);
+    TEST_OK(gen_run_program(run, run->settings.model->encode, "encode pictures", 1, &program, &err));
+    gen_program_free(program);
+    TEST_OK(gen_checkpoint_load(run, "best-or-latest", GEN_CHECKPOINT_WEIGHTS, &err));
+    float *x = gen_arena_alloc(arena, N * DIGIT * sizeof *x),
+          *features = gen_arena_alloc(arena, N * FEATURES * sizeof *x),
+          *p = gen_arena_alloc(arena, N * CLASSES * sizeof *x);
+    for (int64_t i = 0; i < N; i++) index[i] = data.splits[GEN_SPLIT_TEST].first + i;
+    gen_dataset_batch(&data, index, N, x);
+    TEST_OK(gen_classify(run, x, N, features, p, &err));
+    for (int64_t i = 0; i < N; i++) {
+        int64_t guess = 0;
+        for (int64_t c = 1; c < CLASSES; c++)
+            if (p[i * CLASSES + c] > p[i * CLASSES + guess]) guess = c;
+        right += guess == data.labels[index[i]];
+    }
+    assert_true(right >= 990);
+    gen_run_close(run);
+    device->ops->close(device);
+    gen_arena_free(arena);
 }
 
 TEST(classifier_refuses_layers_that_are_none_and_data_without_labels)

@@ -167,6 +167,32 @@ TEST(vae_conditional_decoder_draws_what_the_label_says)
     test_model_close(&t);
 }
 
+/* Weights blank, q = N(1, I): every KL is 1/2 and no mu differs from picture to picture. */
+TEST(vae_code_usage_is_counted_for_each_dimension)
+{
+    gen_error err = { 0 };
+    test_model t;
+    double variance[2], kl[2];
+    test_model_open(&t, "vae", NULL, "net=mlp hidden=8 latent=2", N, SIDE, SIDE, 1);
+    gen_program_free(test_model_program(&t, t.model->eval));
+    blank(&t, 1);
+    gen_run run = { .arena = t.arena,
+                    .folder = "",
+                    .data_name = "",
+                    .settings = t.settings,
+                    .height = SIDE,
+                    .width = SIDE,
+                    .channels = 1,
+                    .classes = t.classes,
+                    .device = t.device,
+                    .params = t.params };
+    gen_dataset data = { .n = N, .height_px = SIDE, .width_px = SIDE, .channels = 1, .values = t.x };
+    assert_true(gen_has_posterior(&run) && !gen_is_classifier(&run));
+    TEST_OK(gen_code_usage(&run, &data, (gen_range){ 0, N }, variance, kl, &err));
+    for (int d = 0; d < 2; d++) assert_true(fabs(kl[d] - 0.5) < 1e-6 && fabs(variance[d]) < 1e-9);
+    test_model_close(&t);
+}
+
 /* Rows are fed in batches with their own labels: the same as one by one. */
 TEST(vae_conditional_codes_do_not_depend_on_the_batch)
 {

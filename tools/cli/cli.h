@@ -91,6 +91,36 @@ gen_status cli_plot_confusion(const cli_args *a, gen_run *run, const char *path,
 bool cli_are_pictures(const cli_args *a);
 gen_status cli_eval_pictures(const cli_args *a, gen_error *err);
 
+/* Two sets of pictures in the features of a classifier (eval_features.c). */
+enum { CLI_MAX_NUMBERS = 48 };
+typedef struct cli_numbers {
+    int32_t n;
+    const char *name[CLI_MAX_NUMBERS];
+    double value[CLI_MAX_NUMBERS];
+} cli_numbers;
+void cli_add_number(cli_numbers *numbers, const char *name, double value); /* beyond the last place: nothing */
+
+typedef struct cli_feature_sets {
+    const char *network;                /* name or folder of the classifier */
+    int64_t n_made, n_real, d, classes; /* classes 0: the network is no classifier */
+    double *share;       /* [classes]: part of the made pictures that are of that class with confidence 0.9 */
+    cli_numbers numbers; /* frechet kid precision recall class_kl least_class frechet_floor, those that apply */
+} cli_feature_sets;
+/* Samples of a run, whose weights are loaded, against pictures of its data; train: also the distance between those and the training pictures. */
+gen_status cli_compare_run(const cli_args *a, gen_run *run, const gen_dataset *data, gen_range real, gen_range train,
+                           cli_feature_sets *sets, gen_error *err);
+/* Are the words two sides of which one at least is no run, and are features or a number asked for? Then what cli_compare_run says of any two: runs,
+ * folders of pictures, .npy files, data sets. */
+bool cli_are_sets(const cli_args *a);
+gen_status cli_eval_sets(const cli_args *a, gen_error *err);
+/* The lines beside the numbers, and the keys of the same. */
+void cli_print_sets(const cli_feature_sets *sets);
+void cli_put_sets(gen_json_out *out, const cli_feature_sets *sets);
+
+/* Opens the classifier that --features names (else the shipped one, where pictures are of its size), its weights loaded; *network names it. */
+gen_status cli_open_features(const cli_args *a, gen_device *device, int64_t height, int64_t width, int64_t channels,
+                             gen_run **run, const char **network, gen_error *err);
+
 /* One JSON object on standard output. */
 gen_status cli_print_json(gen_json_out *out, gen_error *err);
 
