@@ -48,6 +48,39 @@ gen_status gen_report_curves(gen_run *run, const char *path, gen_error *err)
     return status;
 }
 
+static gen_status draw_parts(gen_run *run, const gen_curves *curves, const char *path, gen_arena *arena, gen_error *err)
+{
+    enum { MOST = 16 };
+    static const char prefix[] = "train/loss_";
+    gen_series series[MOST];
+    gen_bytes file;
+    int32_t n = 0;
+    for (int32_t i = 0; i < curves->n && n < MOST; i++)
+        if (!strncmp(curves->at[i].name, prefix, sizeof prefix - 1))
+            n = add_series(curves, curves->at[i].name, curves->at[i].name + sizeof prefix - 1, series, n);
+    if (!n)
+        return gen_fail(err, GEN_UNSUPPORTED, "the log of %s has no parts of the loss: draw its curves",
+                        run->settings.model->name);
+    gen_plot plot = { .title = gen_arena_printf(arena, "%s on %s", run->settings.model->name, run->data_name),
+                      .x_label = "step",
+                      .y_label = "loss",
+                      .log_y = 1,
+                      .format = gen_path_has_extension(path, "svg") ? GEN_PLOT_SVG : GEN_PLOT_PNG };
+    GEN_TRY(gen_plot_lines(&plot, series, n, arena, &file, err));
+    return gen_file_write(path, file.data, file.size, err);
+}
+
+gen_status gen_report_parts(gen_run *run, const char *path, gen_error *err)
+{
+    gen_arena *arena = gen_arena_new();
+    gen_curves curves;
+    if (!arena) return gen_fail(err, GEN_NO_MEMORY, "no memory for the curves");
+    gen_status status = gen_journal_read(run, arena, &curves, err);
+    if (status == GEN_OK) status = draw_parts(run, &curves, path, arena, err);
+    gen_arena_free(arena);
+    return status;
+}
+
 /* ---- report.html --------------------------------------------------------------------------------------------------------------------- */
 
 typedef struct page {

@@ -397,6 +397,66 @@ TEST(cli_plot_draws_or_names_the_library_that_is_missing)
     assert_int_equal(exists("plot.svg"), o->code == GOOD);
 }
 
+/* A short training of a diffusion model, and an 8x8 picture and mask. */
+static void need_diffusion(void)
+{
+    gen_error err = { 0 };
+    char picture[75] = "P5 8 8 255\n";
+    need_run();
+    if (exists("noise/config.json")) return;
+    for (int i = 0; i < SIDE * SIDE; i++) picture[11 + i] = (char)(i % SIDE < 4 ? 0 : 127);
+    TEST_OK(gen_file_write(in_work("half.pgm"), picture, sizeof picture, &err));
+    picture[5] = '4'; /* 8x4: as many bytes as it needs, and more */
+    TEST_OK(gen_file_write(in_work("flat.pgm"), picture, sizeof picture, &err));
+    expect_code(
+        "train diffusion --data bars.idx3-ubyte --width 4 --mults 1,2 --groups 2 --attention 4 --steps 6 --batch 8 "
+        "--validation 16 --warmup-steps 0 --sample-steps 3 --quiet --out noise",
+        GOOD);
+}
+
+TEST(cli_diffusion_verbs_write_pictures)
+{
+    static const char *const commands[] = {
+        "sample noise --n 4 --sampler heun --spacing karras --churn 2 -o noise1.png",
+        "sample noise --grid 2x2 --frames 3 -o noise2.png",
+        "inpaint noise half.pgm --mask half.pgm --n 2 --resample 2 -o noise3.png",
+        "img2img noise half.pgm --strength 0.4 --n 2 -o noise4.png",
+        "interpolate noise --n 2 --frames 3 -o noise5.png",
+        "reconstruct noise --n 4 --sample-steps 5 -o noise6.png",
+    };
+    need_diffusion();
+    for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
+        expect_code(commands[i], GOOD);
+        if (!exists(strstr(commands[i], "-o ") + 3)) fail_msg("gen %s wrote nothing", commands[i]);
+    }
+    expect_code("sample noise --n 4 --sampler heun --spacing karras --churn 2 -o noise7.png --threads 1", GOOD);
+    gen_json *json = expect_json("eval noise --bits 3 --json");
+    double bits;
+    gen_error err = { 0 };
+    TEST_OK(gen_json_double(json, "bits_per_dim", &bits, &err));
+    assert_true(bits > 0.1 && bits < 100);
+    gen_json_free(json);
+}
+
+TEST(cli_diffusion_says_what_does_not_fit)
+{
+    need_diffusion();
+    expect_says("sample noise --sample-steps 1001", USAGE, "only 1000 steps");
+    expect_says("sample noise --sampler dmpp", USAGE, "dpmpp-2m");
+    expect_says("sample noise --guidance x", USAGE, "--guidance");
+    expect_says("sample noise --frames 1", USAGE, "--frames");
+    expect_says("sample noise --label 3", USAGE, "--label");
+    expect_says("sample shared --sampler ddim", USAGE, "vae makes pictures in one go");
+    expect_says("img2img noise half.pgm --strength 1.5", USAGE, "above 0 and at most 1");
+    expect_says("img2img noise half.pgm --label 2", USAGE, "--label 2");
+    expect_says("img2img noise flat.pgm", FAILED, "has 8x4 pixels, the run makes pictures of 8x8");
+    expect_says("inpaint noise half.pgm", USAGE, "--mask is missing");
+    expect_says("inpaint noise half.pgm --mask flat.pgm", FAILED, "the mask flat.pgm has 8x4 pixels");
+    expect_says("inpaint shared half.pgm --mask half.pgm", FAILED, "vae cannot make pictures from noise");
+    expect_says("eval shared --bits 2", FAILED, "vae is no diffusion model");
+    expect_says("plot shared --kind parts", FAILED, "no parts of the loss");
+}
+
 /* Sample i depends on the seed and i alone. */
 TEST(cli_samples_are_the_same_again)
 {

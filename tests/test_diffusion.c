@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "kernels/devices.h"
+#include "models/bound.h"
 #include "models/generate.h"
 #include "models/noise.h"
 #include "tests/model_run.h"
@@ -223,6 +224,47 @@ TEST(diffusion_strength_and_inversion_come_back_to_the_picture)
     TEST_OK(gen_invert(&m.run, m.t.x, NULL, 8, z, &err));
     float *back = made(&m, (gen_generation){ .n = 8, .z = z, .no_labels = true });
     assert_true(largest_difference(back, m.t.x, 8 * 36) < 0.1);
+    test_model_close(&m.t);
+}
+
+/* A network that always says 0 under --target x0: all of the bound but L_0 can be written down. With a sample of every step nothing is estimated. */
+TEST(diffusion_bits_are_those_of_the_formula)
+{
+    enum { TIMES = 40, N_PICTURES = 8 };
+    gen_error err = { 0 };
+    maker m;
+    double sigma[TIMES], bits, expected = 0;
+    open_maker(&m, "target=x0 times=40 init=zero conditional=0", 2);
+    gen_noise_fill("cosine", TIMES, sigma);
+    gen_dataset data = {
+        .name = "blobs", .n = N_PICTURES, .height_px = 6, .width_px = 6, .channels = 1, .values = m.t.x
+    };
+    TEST_OK(gen_bits_per_dim(&m.run, &data, (gen_range){ 0, N_PICTURES }, TIMES, &bits, &err));
+    double all = (1 / (sigma[0] * sigma[0]) - 1 / (sigma[TIMES - 1] * sigma[TIMES - 1])) / 2,
+           last2 = sigma[TIMES - 1] * sigma[TIMES - 1];
+    for (int i = 0; i < N_PICTURES * 36; i++) {
+        double y = 2 * (double)m.t.x[i] - 1, a = (fabs(y) - 1.0 / 255) / (sigma[0] * sqrt(2)),
+               b = fabs(y) > 0.999 ? 1e9 : (fabs(y) + 1.0 / 255) / (sigma[0] * sqrt(2));
+        expected += all * y * y + ((y * y + last2) / (1 + last2) - 1 + log1p(1 / last2)) / 2;
+        expected -= log(fmax((erf(b) - erf(a)) / 2, 1e-12));
+    }
+    expected /= N_PICTURES * 36 * log(2);
+    if (!(fabs(bits - expected) < 1e-4 * expected)) fail_msg("%g bits, expected %g", bits, expected);
+    test_model_close(&m.t);
+}
+
+/* Weights of PyTorch have no averages: they are then the weights themselves. */
+TEST(diffusion_makes_pictures_from_averages_and_from_weights_without)
+{
+    gen_error err = { 0 };
+    maker m;
+    open_maker(&m, "target=x0 init=torch conditional=0", 1);
+    gen_program_free(test_model_program(&m.t, m.t.model->denoise));
+    for (int32_t i = 0; i < gen_params_count(m.t.params); i++)
+        assert_memory_equal(gen_params_get(m.t.params, i).name, "ema.", 4);
+    TEST_OK(gen_settings_set(&m.t.settings, "ema", "0", &err));
+    gen_program_free(test_model_program(&m.t, m.t.model->denoise));
+    assert_true(gen_params_find(m.t.params, "conv_in.weight") >= 0);
     test_model_close(&m.t);
 }
 

@@ -22,7 +22,7 @@ typedef struct cli_options {
     const char *output, *device, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind, *mode, *op,
         *levels, *features, *mask, *sampler, *sample_steps, *spacing, *guidance, *eta, *churn, *clip;
     int64_t json, quiet, threads, seed, n, frames, is_samples, limit, add_label, sub_label, label, explain_memory,
-        profile, markdown, steps, batch, resample, help;
+        profile, markdown, steps, batch, resample, bits, help;
     double strength, low, high, seconds;
 } cli_options;
 

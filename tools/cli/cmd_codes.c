@@ -248,6 +248,13 @@ static gen_status curves(codes *c, gen_error *err)
     return cli_print_file(c->a, path, 1, "plots", err);
 }
 
+static gen_status parts(codes *c, gen_error *err)
+{
+    const char *path = *c->a->o.output ? c->a->o.output : "parts.png";
+    GEN_TRY(gen_report_parts(c->run, path, err));
+    return cli_print_file(c->a, path, 1, "plots", err);
+}
+
 static gen_status filters(codes *c, gen_error *err)
 {
     return cli_plot_filters(c->a, c->run, *c->a->o.output ? c->a->o.output : "filters.png", err);
@@ -267,6 +274,7 @@ static int run_plot(cli_args *a, gen_error *err)
 {
     if (!strcmp(a->o.kind, "filters")) return with_run(a, &cli_plot, filters, false, err);
     if (!strcmp(a->o.kind, "confusion")) return with_run(a, &cli_plot, confusion, false, err);
+    if (!strcmp(a->o.kind, "parts")) return with_run(a, &cli_plot, parts, false, err);
     bool only_log = !strcmp(a->o.kind, "curves");
     return with_run(a, &cli_plot, only_log ? curves : plot, !only_log, err);
 }
@@ -277,6 +285,10 @@ static const char *const plot_takes[] = { "kind",    "output",  "data",   "limit
                                           "weights", "threads", "device", "json",  NULL };
 const cli_verb cli_encode = { "encode", "RUN", "codes of test pictures as .csv or .npy", encode_takes, 0, run_encode };
 const cli_verb cli_plot = {
-    "plot",     "RUN", "curves, latent scatter, manifold, histograms, filters, confusion as .png or .svg",
-    plot_takes, 0,     run_plot
+    "plot",
+    "RUN",
+    "curves, parts of the loss, latent scatter, manifold, histograms, filters, confusion as .png or .svg",
+    plot_takes,
+    0,
+    run_plot
 };

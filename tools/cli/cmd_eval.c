@@ -3,6 +3,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "models/bound.h"
 #include "models/checkpoint.h"
 #include "models/data.h"
 #include "models/evaluate.h"
@@ -87,6 +88,7 @@ static gen_status evaluate(evaluation *e, gen_error *err)
 {
     const cli_args *a = e->a;
     double nll;
+    if (e->run->settings.model->denoise) GEN_TRY(cli_set_sampler(a, e->run, err));
     GEN_TRY(open_data(e, err));
     e->compared = *a->o.features || a->o.n;
     if (e->run->settings.model->eval || !e->compared) GEN_TRY(means(e, err));
@@ -94,6 +96,11 @@ static gen_status evaluate(evaluation *e, gen_error *err)
     if (a->o.is_samples) {
         GEN_TRY(gen_nll(e->run, &e->data, e->range, a->o.is_samples, &nll, err));
         cli_add_number(&e->numbers, "nll", nll);
+    }
+    if (a->o.bits) { /* the weights are there: eval's network is the same */
+        double bits;
+        GEN_TRY(gen_bits_per_dim(e->run, &e->data, e->range, a->o.bits, &bits, err));
+        cli_add_number(&e->numbers, "bits_per_dim", bits);
     }
     if (!e->compared) return GEN_OK;
     GEN_TRY(cli_compare_run(a, e->run, &e->data, e->range, e->data.splits[GEN_SPLIT_TRAIN], &e->sets, err));
@@ -200,8 +207,8 @@ static int run(cli_args *a, gen_error *err)
     return CLI_GOOD;
 }
 
-static const char *const takes[] = { "data",    "limit",   "is-samples", "features", "n", "checkpoint",
-                                     "weights", "threads", "device",     "json",     NULL };
+static const char *const takes[] = { "data",    "limit",   "is-samples", "bits", "features",        "n", "checkpoint",
+                                     "weights", "threads", "device",     "json", CLI_TAKES_SAMPLER, NULL };
 const cli_verb cli_eval = { "eval",
                             "RUN [RUN …]",
                             "how good models are on test data, side by side; how far apart two pictures or folders "

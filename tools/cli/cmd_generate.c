@@ -120,8 +120,8 @@ gen_status cli_sample_generated(cli_args *a, gen_run *run, const float *labels, 
     GEN_TRY(start_film(a, run, &f, n, err));
     float *x = floats(a, n * f.pixels, err);
     if (!x) return GEN_NO_MEMORY;
-    say_weights(a, run);
     GEN_TRY(gen_generate(run, &how, x, err));
+    say_weights(a, run);
     return f.n_frames ? write_film(a, run, &f, columns, err) : save(a, run, x, n, columns, "samples.png", err);
 }
 
@@ -171,8 +171,8 @@ static gen_status make_variants(cli_args *a, gen_run *run, variants *v, gen_gene
     how->seed = seed_of(a, run);
     how->no_labels = a->o.label < 0;
     GEN_TRY(labels_of(a, run, v->n, &how->labels, err));
-    say_weights(a, run);
     GEN_TRY(gen_generate(run, how, v->sheet + v->pixels, err));
+    say_weights(a, run);
     return save(a, run, v->sheet, 1 + v->n, 0, fallback, err);
 }
 

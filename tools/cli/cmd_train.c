@@ -191,7 +191,8 @@ static gen_status print_results(training *t, gen_error *err)
     for (int32_t i = 0; i < t->result.n; i++) printf("  %s %.6g", t->result.name[i], t->result.mean[i]);
     printf("%s", t->result.count ? "\n" : "");
     printf("look at %s/report.html", run->folder);
-    if (run->settings.model->decode) printf("; more pictures: gen sample %s -o samples.png", run->folder);
+    if (run->settings.model->decode || run->settings.model->denoise)
+        printf("; more pictures: gen sample %s -o samples.png", run->folder);
     else if (run->settings.model->translate) printf("; next: gen denoise %s PICTURE", run->folder);
     printf("\n");
     return GEN_OK;

@@ -67,9 +67,10 @@ gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, 
         gen_image_text texts[] = { { "Software", "gen " GEN_VERSION },
                                    { "model", run->settings.model->name },
                                    { "data", run->data_name },
-                                   { "seed", seed } };
+                                   { "seed", seed },
+                                   { "weights", "averaged (EMA)" } };
         image.texts = texts;
-        image.n_texts = 4;
+        image.n_texts = run->settings.model->denoise && run->settings.train.ema > 0 ? 5 : 4;
         status = gen_png_write(&image, arena, &png, err);
     }
     if (status == GEN_OK) status = gen_file_write(path, png.data, png.size, err);
