@@ -11,7 +11,7 @@
 
 #include "core/event.h"
 #include "io/json.h"
-#include "models/run.h"
+#include "models/mixture.h"
 
 enum { CLI_MAX_WORDS = 64, CLI_MAX_EXTRA = 128 };
 
@@ -22,7 +22,7 @@ typedef struct cli_options {
     const char *output, *device, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind, *mode, *op,
         *levels, *features, *mask, *sampler, *sample_steps, *spacing, *guidance, *eta, *churn, *clip;
     int64_t json, quiet, threads, seed, n, frames, is_samples, limit, add_label, sub_label, label, explain_memory,
-        profile, markdown, steps, batch, resample, bits, help;
+        profile, markdown, steps, batch, resample, bits, components, help;
     double strength, low, high, seconds;
 } cli_options;
 
@@ -76,6 +76,11 @@ gen_status cli_grid_size(const cli_args *a, int64_t fallback, int64_t *columns, 
 /* The options of how a diffusion model makes pictures become the run's; GEN_BAD_OPTION where the model is none (cmd_generate.c). */
 #define CLI_TAKES_SAMPLER "sampler", "sample-steps", "spacing", "guidance", "eta", "churn", "clip"
 gen_status cli_set_sampler(const cli_args *a, gen_run *run, gen_error *err);
+/* --sampler gmm: the mixture of the codes of the run's training pictures, --components of them; data NULL: the run's own is opened. The run's weights,
+ * those of its encoder too, are loaded. */
+bool cli_wants_mixture(const cli_args *a);
+gen_status cli_fit_mixture(const cli_args *a, gen_run *run, const gen_dataset *data, gen_mixture *mixture,
+                           gen_error *err);
 /* gen sample of a diffusion model, whose weights are loaded. */
 gen_status cli_sample_generated(cli_args *a, gen_run *run, const float *labels, int64_t n, int64_t columns,
                                 gen_error *err);

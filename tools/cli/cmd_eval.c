@@ -207,8 +207,9 @@ static int run(cli_args *a, gen_error *err)
     return CLI_GOOD;
 }
 
-static const char *const takes[] = { "data",    "limit",   "is-samples", "bits", "features",        "n", "checkpoint",
-                                     "weights", "threads", "device",     "json", CLI_TAKES_SAMPLER, NULL };
+static const char *const takes[] = { "data",   "limit",      "is-samples",      "bits",    "features",
+                                     "n",      "components", "checkpoint",      "weights", "threads",
+                                     "device", "json",       CLI_TAKES_SAMPLER, NULL };
 const cli_verb cli_eval = { "eval",
                             "RUN [RUN …]",
                             "how good models are on test data, side by side; how far apart two pictures or folders "

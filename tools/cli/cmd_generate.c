@@ -23,6 +23,7 @@ gen_status cli_set_sampler(const cli_args *a, gen_run *run, gen_error *err)
         char buffer[64];
         const char *value = gen_option_get(gen_option_find(cli_option_rows, names[i]), &a->o, buffer, sizeof buffer);
         if (!*value) continue;
+        if (cli_wants_mixture(a) && !strcmp(names[i], "sampler") && !run->settings.model->denoise) continue;
         if (!run->settings.model->denoise)
             return gen_fail(err, GEN_BAD_OPTION, "--%s is of diffusion models; %s makes pictures in one go", names[i],
                             run->settings.model->name);

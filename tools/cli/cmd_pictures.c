@@ -175,7 +175,16 @@ static gen_status sample(pictures *p, gen_error *err)
     float *x = floats(p, n * p->pixels, err), *labels = asked_labels(p, n, 1, err);
     if (!x || !labels) return GEN_NO_MEMORY;
     if (p->run->settings.model->denoise) return cli_sample_generated(p->a, p->run, labels, n, columns, err);
-    GEN_TRY(gen_sample(p->run, seed_of(p), 0, labels, n, x, err));
+    if (cli_wants_mixture(p->a)) {
+        gen_mixture mixture;
+        float *z = floats(p, n * gen_latent_size(p->run), err);
+        if (!z) return GEN_NO_MEMORY;
+        GEN_TRY(cli_fit_mixture(p->a, p->run, NULL, &mixture, err));
+        gen_mixture_draw(&mixture, seed_of(p), 0, n, z);
+        GEN_TRY(gen_decode(p->run, z, labels, n, x, err));
+    } else {
+        GEN_TRY(gen_sample(p->run, seed_of(p), 0, labels, n, x, err));
+    }
     return save(p, x, n, columns, "samples.png", err);
 }
 
@@ -281,9 +290,9 @@ static int run_interpolate(cli_args *a, gen_error *err)
     return with_run(a, &cli_interpolate, interpolate, err);
 }
 
-static const char *const sample_takes[] = { "output",  "grid",   "n",    "seed",  "checkpoint", "weights",
-                                            "threads", "device", "json", "label", "frames",     CLI_TAKES_SAMPLER,
-                                            NULL };
+static const char *const sample_takes[] = { "output",          "grid",   "n",    "seed",  "checkpoint", "weights",
+                                            "threads",         "device", "json", "label", "frames",     "components",
+                                            CLI_TAKES_SAMPLER, NULL };
 static const char *const reconstruct_takes[] = { "output",          "grid",      "n",         "data",
                                                  "label",           "add-label", "sub-label", "checkpoint",
                                                  "weights",         "threads",   "device",    "json",

@@ -19,6 +19,7 @@ static const double confident = 0.9;
 typedef struct side {
     const char *name;
     gen_run *run;            /* its samples, or NULL, and then */
+    gen_mixture *mixture;    /* that its codes are drawn from; NULL: the prior */
     const gen_dataset *data; /* pictures of this range */
     gen_range range;
     int64_t n;
@@ -99,8 +100,15 @@ static gen_status some_pictures(const side *s, const side *other, int64_t first,
     }
     bool known = source->data && source->data->labels && source->data->n_classes <= s->run->classes;
     for (int64_t i = 0; !known && i < n; i++) labels[i] = (float)(s->run->classes ? (first + i) % s->run->classes : 0);
-    return gen_sample(s->run, (uint64_t)s->run->settings.train.seed, (uint64_t)first,
-                      known ? gen_data_labels(source->data, index, n, labels) : labels, n, x, err);
+    if (known) gen_data_labels(source->data, index, n, labels);
+    uint64_t seed = (uint64_t)s->run->settings.train.seed;
+    if (!s->mixture) return gen_sample(s->run, seed, (uint64_t)first, labels, n, x, err);
+    float *z = gen_alloc((size_t)(n * s->mixture->d), sizeof *z);
+    if (!z) return gen_fail(err, GEN_NO_MEMORY, "no memory for codes");
+    gen_mixture_draw(s->mixture, seed, (uint64_t)first, n, z);
+    gen_status status = gen_decode(s->run, z, labels, n, x, err);
+    gen_free(z);
+    return status;
 }
 
 static gen_status look_at(const cli_args *a, gen_run *classifier, side *s, const side *other, gen_error *err)
@@ -175,7 +183,20 @@ static gen_status load_maker(const cli_args *a, gen_run *run, gen_error *err)
                         model->name);
     GEN_TRY(gen_run_program(run, model->denoise ? model->denoise : model->decode, "make pictures", 1, &program, err));
     gen_program_free(program);
+    if (cli_wants_mixture(a)) { /* the encoder too */
+        GEN_TRY(gen_run_program(run, model->encode, "encode pictures", 1, &program, err));
+        gen_program_free(program);
+    }
     return cli_load_weights(a, run, err);
+}
+
+/* Where --sampler gmm asks for it */
+static gen_status fit_mixture(const cli_args *a, side *s, const gen_dataset *data, gen_error *err)
+{
+    if (!cli_wants_mixture(a)) return GEN_OK;
+    s->mixture = gen_arena_alloc(a->arena, sizeof *s->mixture);
+    if (!s->mixture) return gen_fail(err, GEN_NO_MEMORY, "no memory for a mixture");
+    return cli_fit_mixture(a, s->run, data, s->mixture, err);
 }
 
 gen_status cli_compare_run(const cli_args *a, gen_run *run, const gen_dataset *data, gen_range real, gen_range train,
@@ -188,6 +209,7 @@ gen_status cli_compare_run(const cli_args *a, gen_run *run, const gen_dataset *d
          samples = { .run = run, .n = a->o.n ? a->o.n : test.n },
          training = { .data = data, .range = train, .n = test.n < train.n ? test.n : train.n };
     GEN_TRY(load_maker(a, run, err));
+    GEN_TRY(fit_mixture(a, &samples, data, err));
     GEN_TRY(
         cli_open_features(a, run->device, run->height, run->width, run->channels, &classifier, &sets->network, err));
     gen_status status = compare(a, classifier, &samples, &test, sets, err);
@@ -220,6 +242,7 @@ static gen_status open_side(const cli_args *a, const char *word, gen_device *dev
     if (is_run(a, word)) {
         GEN_TRY(gen_run_open(word, device, GEN_RUN_READ, &s->run, err));
         GEN_TRY(load_maker(a, s->run, err));
+        GEN_TRY(fit_mixture(a, s, NULL, err));
         own[0] = s->run->height, own[1] = s->run->width, own[2] = s->run->channels;
         s->n = a->o.n ? a->o.n : N_FEATURED;
     } else {

@@ -7,6 +7,7 @@
 #include "io/image.h"
 #include "kernels/devices.h"
 #include "models/checkpoint.h"
+#include "models/data.h"
 #include "tools/cli/cli.h"
 
 gen_status cli_open_run(const cli_args *a, const char *folder, gen_device **device, gen_run **run, gen_error *err)
@@ -76,6 +77,24 @@ gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, 
     if (status == GEN_OK) status = gen_file_write(path, png.data, png.size, err);
     gen_arena_free(arena);
     return status;
+}
+
+bool cli_wants_mixture(const cli_args *a)
+{
+    return !strcmp(a->o.sampler, "gmm");
+}
+
+gen_status cli_fit_mixture(const cli_args *a, gen_run *run, const gen_dataset *data, gen_mixture *mixture,
+                           gen_error *err)
+{
+    gen_dataset own;
+    if (!run->settings.model->encode || !run->settings.model->decode)
+        return gen_fail(err, GEN_UNSUPPORTED, "--sampler gmm is of models with codes; %s has none",
+                        run->settings.model->name);
+    if (!data) GEN_TRY(gen_data_open(&run->settings, NULL, a->arena, &own, err));
+    if (!data) data = &own;
+    return gen_mixture_of_codes(run, data, data->splits[GEN_SPLIT_TRAIN], a->o.components,
+                                (uint64_t)run->settings.train.seed, a->arena, mixture, err);
 }
 
 gen_status cli_print_file(cli_args *a, const char *path, int64_t n, const char *things, gen_error *err)
