@@ -187,13 +187,24 @@ static gen_optim_options with_defaults(gen_optim_options o)
     return o;
 }
 
-static int32_t find_learned(gen_graph *g, const char *prefix, member *members, gen_node **params)
+/* Is a beginning of the name in the list "a,b"? */
+static bool is_frozen(const char *list, const char *name)
+{
+    while (list && *list) {
+        size_t n = strcspn(list, ",");
+        if (n && !strncmp(name, list, n)) return true;
+        list += n + (list[n] == ',');
+    }
+    return false;
+}
+
+static int32_t find_learned(gen_graph *g, const char *prefix, const char *frozen, member *members, gen_node **params)
 {
     int32_t n = 0;
     for (int32_t i = 0; i < gen_graph_params(g) && n < MAX_PARAMS; i++) {
         gen_param_spec spec = { 0 };
         const char *name = gen_graph_param(g, i, &spec)->name;
-        if (spec.state || strncmp(name, prefix, strlen(prefix))) continue;
+        if (spec.state || strncmp(name, prefix, strlen(prefix)) || is_frozen(frozen, name)) continue;
         params[n] = gen_graph_param_newest(g, i);
         members[n] = (member){ spec, name, params[n] };
         n++;
@@ -212,8 +223,10 @@ gen_optim_report gen_optim_minimise(gen_graph *g, gen_node *loss, const char *pr
         gen_graph_fail(g, GEN_NO_MEMORY, "no memory for the optimiser");
         return report;
     }
-    int32_t n = find_learned(g, prefix, members, params);
-    if (!n) gen_graph_fail(g, GEN_NOT_FOUND, "optimiser: no learned parameter starts with \"%s\"", prefix);
+    int32_t n = find_learned(g, prefix, u.o.frozen, members, params);
+    if (!n)
+        gen_graph_fail(g, GEN_NOT_FOUND,
+                       "nothing is left to train: no learned parameter starts with \"%s\" and is not frozen", prefix);
     if (gen_graph_check(g, NULL) != GEN_OK) return report;
     gen_gradient(g, loss, NULL, n, params, grads);
     start_step(&u, prefix);

@@ -29,6 +29,8 @@ typedef struct gen_optim_options {
     int64_t decay_steps; /* STEP: times decay_factor every so many; LINEAR, COSINE: lr is 0 after so many */
     int64_t decay_start; /* LINEAR: constant until then */
     double decay_factor;
+    const char *
+        frozen; /* beginnings of names, commas between: parameters that are left as they are and need no gradient; NULL or "": none */
     double clip_value; /* 0: none; else each parameter is clamped to [-v, v] after the update (WGAN) */
 } gen_optim_options;
 

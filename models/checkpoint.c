@@ -288,6 +288,44 @@ gen_status gen_checkpoint_load_file(gen_run *run, const char *path, gen_error *e
     return load_one(run, path, FOREIGN, true, NULL, err);
 }
 
+static gen_status take_params(gen_run *run, const gen_safetensors *st, gen_taken *taken, gen_error *err)
+{
+    *taken = (gen_taken){ 0 };
+    for (int32_t i = 0; i < gen_params_count(run->params); i++) {
+        gen_param_info p = gen_params_get(run->params, i);
+        if (!belongs(&p, FOREIGN)) continue;
+        const gen_tensor_entry *t = gen_safetensors_find(st, is_average(&p) ? p.name + 4 : p.name);
+        if (t && fill_param(run, i, t, NULL) == GEN_OK) {
+            taken->taken++;
+        } else {
+            taken->left++;
+            if (!taken->first_left) taken->first_left = p.name;
+        }
+    }
+    return taken->taken ? GEN_OK
+                        : gen_fail(err, GEN_BAD_FILE, "no tensor has a name and shape of this model's weights");
+}
+
+gen_status gen_checkpoint_take(gen_run *run, const char *from, gen_taken *taken, gen_error *err)
+{
+    gen_bytes map = { 0 };
+    gen_safetensors st;
+    gen_run other = { .arena = run->arena, .folder = from };
+    char *path = gen_arena_strdup(run->arena, from);
+    if (!path) return gen_fail(err, GEN_NO_MEMORY, "no memory for a path");
+    if (!gen_path_exists(from)) return gen_fail(err, GEN_NOT_FOUND, "--from %s: there is no such run or file", from);
+    if (gen_path_is_folder(from)) GEN_TRY(gen_checkpoint_find(&other, "best-or-latest", &path, err));
+    GEN_TRY(gen_file_map(path, &map, err));
+    gen_arena *arena = gen_arena_new();
+    gen_status status = arena ? gen_safetensors_read(map.data, map.size, arena, &st, err)
+                              : gen_fail(err, GEN_NO_MEMORY, "no memory to load %s", path);
+    if (status == GEN_OK) status = take_params(run, &st, taken, err);
+    if (status != GEN_OK) gen_error_in_file(err, path, status);
+    gen_arena_free(arena);
+    gen_file_unmap(&map);
+    return status;
+}
+
 static bool has_averages(const gen_run *run)
 {
     for (int32_t i = 0; i < gen_params_count(run->params); i++) {

@@ -31,6 +31,14 @@ gen_status gen_checkpoint_load(gen_run *run, const char *which, gen_checkpoint_p
 gen_status gen_checkpoint_resume(gen_run *run, gen_error *err);
 /* The weights of any file of safetensors with PyTorch's names, e.g. saved by PyTorch. */
 gen_status gen_checkpoint_load_file(gen_run *run, const char *path, gen_error *err);
+/* Transfer: the weights of a run's folder (best-or-latest) or file that have a name and shape of this run's are taken, the rest stay as they are. Says
+ * how many tensors were taken, and of this run's weights were not; the name of the first of those, which lives with the run (NULL: none).
+ * GEN_BAD_FILE when none fits. */
+typedef struct gen_taken {
+    int32_t taken, left;
+    const char *first_left;
+} gen_taken;
+gen_status gen_checkpoint_take(gen_run *run, const char *from, gen_taken *taken, gen_error *err);
 /* Path of a checkpoint's weights, links followed; GEN_NOT_FOUND when there is none. A folder that holds weights.safetensors beside its config.json, as
  * those of samples/weights, needs no checkpoints: best-or-latest is that file. */
 gen_status gen_checkpoint_find(const gen_run *run, const char *which, char **path, gen_error *err);

@@ -15,7 +15,7 @@ extern "C" {
 #endif
 
 typedef struct gen_train_options {
-    const char *data, *out, *preset, *device, *precision, *optimiser, *schedule, *on_nan;
+    const char *data, *out, *preset, *device, *precision, *optimiser, *schedule, *on_nan, *from, *freeze;
     int64_t seed, threads, steps, epochs, batch, size, channels, validation;
     int64_t checkpoint_every, sample_every, log_every, keep, patience, skip_bad, download;
     int64_t warmup_steps;

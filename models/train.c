@@ -61,6 +61,41 @@ static gen_status make_train_program(trainer *t, gen_error *err)
     return gen_program_new(g, t->run->device, t->run->params, (uint64_t)t->run->settings.train.seed, &t->train, err);
 }
 
+/* Each beginning of --freeze must be one of a weight's name: a typing error would train what was to stay. */
+static gen_status check_freeze(const trainer *t, gen_error *err)
+{
+    const gen_params *params = t->run->params;
+    for (const char *list = t->run->settings.train.freeze; *list;) {
+        size_t n = strcspn(list, ",");
+        bool found = false;
+        for (int32_t i = 0; i < gen_params_count(params); i++) {
+            gen_param_info p = gen_params_get(params, i);
+            found = found || (!p.spec.state && !strncmp(p.name, list, n));
+        }
+        if (!found || !n)
+            return gen_fail(err, GEN_BAD_OPTION, "--freeze %.*s: no weight's name starts so; gen info lists them",
+                            (int)n, list);
+        list += n + (list[n] == ',');
+    }
+    return GEN_OK;
+}
+
+/* --from: the start of a training whose first step is still to come. */
+static gen_status take_weights(trainer *t, bool tell, gen_error *err)
+{
+    const gen_train_options *o = &t->run->settings.train;
+    gen_taken taken;
+    if (!*o->from) return GEN_OK;
+    GEN_TRY(gen_checkpoint_take(t->run, o->from, &taken, err));
+    if (tell)
+        gen_emit_text(&t->hooks.sink, 0, "note", "%d tensors come from %s, %d start new%s%s%s", taken.taken, o->from,
+                      taken.left, taken.first_left ? " (" : "", taken.first_left ? taken.first_left : "",
+                      !taken.first_left ? ""
+                      : taken.left > 1  ? " …)"
+                                        : ")");
+    return GEN_OK;
+}
+
 static gen_status make_inference_programs(trainer *t, gen_error *err)
 {
     const gen_model *model = t->run->settings.model;
@@ -89,6 +124,7 @@ static gen_status start(trainer *t, gen_error *err)
     GEN_TRY(make_batches(t, err));
     find_lengths(t);
     GEN_TRY(make_train_program(t, err));
+    GEN_TRY(check_freeze(t, err));
     return make_inference_programs(t, err);
 }
 
@@ -331,6 +367,7 @@ static gen_status replay_to(trainer *t, int64_t step, gen_error *err)
     } else {
         for (int32_t i = 0; i < gen_params_count(t->run->params); i++)
             GEN_TRY(gen_params_reset(t->run->params, i, (uint64_t)t->run->settings.train.seed, err));
+        GEN_TRY(take_weights(t, false, err));
     }
     for (int64_t s = t->run->progress.step; s < step; s++) {
         double scalars[MAX_SCALARS] = { 0 };
@@ -465,6 +502,7 @@ static gen_status train(trainer *t, gen_error *err)
 {
     GEN_TRY(start(t, err));
     if (t->run->progress.step > 0) GEN_TRY(gen_checkpoint_load(t->run, "latest", GEN_CHECKPOINT_ALL, err));
+    else GEN_TRY(take_weights(t, true, err));
     return loop(t, err);
 }
 

@@ -238,6 +238,80 @@ TEST(classifier_that_comes_with_gen_knows_digits)
     gen_arena_free(arena);
 }
 
+static float *read_weights(test_model *t, const char *name, int64_t *count)
+{
+    gen_error err = { 0 };
+    int32_t i = gen_params_find(t->params, name);
+    assert_true(i >= 0);
+    gen_param_info p = gen_params_get(t->params, i);
+    *count = gen_shape_count(&p.shape);
+    float *values = gen_arena_alloc(t->arena, (size_t)*count * sizeof *values);
+    TEST_OK(gen_params_read(t->params, i, values, &err));
+    return values;
+}
+
+/* Frozen weights stay, to the bit, have no moments, and the rest learns. */
+TEST(classifier_frozen_layers_stay_as_they_are)
+{
+    static const struct {
+        const char *name;
+        bool moves;
+    } rows[] = { { "conv1.weight", false },
+                 { "conv1_norm.weight", false },
+                 { "conv2.weight", true },
+                 { "fc1.weight", false },
+                 { "out.weight", true } };
+    test_model t;
+    float *before[5];
+    int64_t count;
+    test_model_open(&t, "classifier", NULL, "layers=c4,p,c6,p,f8 freeze=conv1,fc1", 16, 12, 12, 1);
+    gen_program *train = test_model_program(&t, t.model->train);
+    for (int i = 0; i < 5; i++) before[i] = read_weights(&t, rows[i].name, &count);
+    double first = test_model_steps(&t, train, 0, 1), last = test_model_steps(&t, train, 1, 40);
+    assert_true(last < first);
+    for (int i = 0; i < 5; i++) {
+        float *after = read_weights(&t, rows[i].name, &count);
+        char moment[64];
+        assert_int_equal(memcmp(after, before[i], (size_t)count * sizeof *after) != 0, rows[i].moves);
+        snprintf(moment, sizeof moment, "optim.m.%s", rows[i].name);
+        assert_int_equal(gen_params_find(t.params, moment) >= 0, rows[i].moves);
+    }
+    gen_program_free(train);
+    test_model_close(&t);
+}
+
+/* Another number of features: the convs are taken, the dense layer and the classes start new. */
+TEST(classifier_takes_what_fits_from_another_run)
+{
+    gen_error err = { 0 };
+    gen_taken taken;
+    test_model t, whole;
+    int64_t count, same;
+    const char *from = test_source("samples/weights/mnist-classifier");
+    test_model_open(&t, "classifier", "features-mnist", "layers=c24,p,d,c48,c48,p,d,f64,d", 2, 28, 28, 1);
+    test_model_open(&whole, "classifier", "features-mnist", "", 2, 28, 28, 1);
+    t.classes = whole.classes = 10;
+    gen_program_free(test_model_program(&t, t.model->eval));
+    gen_program_free(test_model_program(&whole, t.model->eval));
+    gen_run run = { .arena = t.arena, .folder = ".", .settings = t.settings, .device = t.device, .params = t.params };
+    gen_run all = {
+        .arena = whole.arena, .folder = ".", .settings = whole.settings, .device = whole.device, .params = whole.params
+    };
+    float *dense = read_weights(&t, "fc1.weight", &count);
+    TEST_OK(gen_checkpoint_take(&run, from, &taken, &err));
+    assert_true(taken.taken == 3 * 6 + 2 && taken.left == 6); /* also the bias of the classes and a counter */
+    assert_string_equal(taken.first_left, "fc1.weight");
+    assert_memory_equal(read_weights(&t, "fc1.weight", &count), dense, (size_t)count * sizeof *dense);
+    TEST_OK(gen_checkpoint_take(&all, from, &taken, &err));
+    assert_true(taken.left == 0);
+    float *ours = read_weights(&t, "conv2.weight", &count), *theirs = read_weights(&whole, "conv2.weight", &same);
+    assert_true(count == same);
+    assert_memory_equal(ours, theirs, (size_t)count * sizeof *ours);
+    assert_int_equal(gen_checkpoint_take(&run, "/nowhere", &taken, &err), GEN_NOT_FOUND);
+    test_model_close(&t);
+    test_model_close(&whole);
+}
+
 TEST(classifier_refuses_layers_that_are_none_and_data_without_labels)
 {
     static const char *const bad[] = { "c", "x32", "c32,q", "f10,p", "c32k", "c99999", "c8,,c8", "c8k40", "p,p,p,p,p" };
