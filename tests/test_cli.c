@@ -457,6 +457,10 @@ TEST(cli_diffusion_says_what_does_not_fit)
     expect_says("inpaint shared half.pgm --mask half.pgm", FAILED, "vae cannot make pictures from noise");
     expect_says("eval shared --bits 2", FAILED, "vae is no diffusion model");
     expect_says("plot shared --kind parts", FAILED, "no parts of the loss");
+    expect_says(
+        "train diffusion --data bars.idx3-ubyte --width 4 --mults 1,2 --groups 2 --steps 60 --batch 8 --validation 16 "
+        "--warmup-steps 0 --schedule constant --optimiser sgd --lr 1000 --clip-norm 0 --quiet --out much",
+        FAILED, "of layer ");
 }
 
 /* Sample i depends on the seed and i alone. */

@@ -128,23 +128,28 @@ gen_status cli_sample_generated(cli_args *a, gen_run *run, const float *labels, 
 
 /* ---- pictures of the user --------------------------------------------------------------------------------------------------- */
 
-/* A picture of the run's size, [H,W,channels] in [0,1]. */
-static gen_status read_picture(cli_args *a, const gen_run *run, const char *what, const char *path, int32_t channels,
-                               float **x, gen_error *err)
+static gen_status read_image(cli_args *a, const gen_run *run, const char *what, const char *path, gen_image *image,
+                             gen_error *err)
 {
     gen_bytes file;
-    gen_image image;
     GEN_TRY(gen_file_read(path, GEN_FILE_ANY_SIZE, a->arena, &file, err));
-    gen_status status = gen_image_read(file.data, file.size, a->arena, &image, err);
+    gen_status status = gen_image_read(file.data, file.size, a->arena, image, err);
     if (status != GEN_OK) return gen_error_in_file(err, path, status);
-    if (image.width_px != run->width || image.height_px != run->height)
-        return gen_fail(err, GEN_BAD_SHAPE,
-                        "%s %s has %dx%d pixels, the run makes pictures of %" PRId64 "x%" PRId64 "; cut or scale it",
-                        what, path, image.width_px, image.height_px, run->width, run->height);
-    *x = floats(a, run->height * run->width * channels, err);
-    if (!*x) return GEN_NO_MEMORY;
-    gen_image_to_float(&image, channels, *x);
-    return GEN_OK;
+    if (image->width_px == run->width && image->height_px == run->height) return GEN_OK;
+    return gen_fail(err, GEN_BAD_SHAPE,
+                    "%s %s has %dx%d pixels, the run makes pictures of %" PRId64 "x%" PRId64 "; cut or scale it", what,
+                    path, image->width_px, image->height_px, run->width, run->height);
+}
+
+/* A picture of the run's size, [H,W,channels] in [0,1]; NULL: err says why. */
+static float *read_picture(cli_args *a, const gen_run *run, const char *what, const char *path, int32_t channels,
+                           gen_error *err)
+{
+    gen_image image = { 0 };
+    if (read_image(a, run, what, path, &image, err) != GEN_OK) return NULL;
+    float *x = floats(a, run->height * run->width * channels, err);
+    if (x) gen_image_to_float(&image, channels, x);
+    return x;
 }
 
 /* n copies of a picture, the last ones of room for n + 1; the first is left for the original. */
@@ -156,7 +161,8 @@ typedef struct variants {
 static gen_status read_variants(cli_args *a, const gen_run *run, variants *v, gen_error *err)
 {
     *v = (variants){ .n = a->o.n ? a->o.n : 7, .pixels = run->height * run->width * run->channels };
-    GEN_TRY(read_picture(a, run, "the picture", a->word[1], (int32_t)run->channels, &v->picture, err));
+    v->picture = read_picture(a, run, "the picture", a->word[1], (int32_t)run->channels, err);
+    if (!v->picture) return err->status;
     v->copies = floats(a, v->n * v->pixels, err);
     v->sheet = floats(a, (1 + v->n) * v->pixels, err);
     if (!v->copies || !v->sheet) return GEN_NO_MEMORY;
@@ -182,14 +188,14 @@ static gen_status make_variants(cli_args *a, gen_run *run, variants *v, gen_gene
 static gen_status inpaint(cli_args *a, gen_run *run, gen_error *err)
 {
     variants v;
-    float *mask;
     if (!*a->o.mask)
         return gen_fail(err, GEN_BAD_OPTION,
                         "--mask is missing: a picture of %" PRId64 "x%" PRId64
                         " pixels, white where there is to be painted",
                         run->width, run->height);
     GEN_TRY(read_variants(a, run, &v, err));
-    GEN_TRY(read_picture(a, run, "the mask", a->o.mask, 1, &mask, err));
+    float *mask = read_picture(a, run, "the mask", a->o.mask, 1, err);
+    if (!mask) return err->status;
     for (int64_t i = 0; i < run->height * run->width; i++) mask[i] = mask[i] >= 0.5f;
     for (int64_t i = 0; i < v.pixels; i++)
         if (mask[i / run->channels] > 0) v.sheet[i] = 0.5f; /* the first picture shows what is to be painted */
