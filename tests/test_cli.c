@@ -377,6 +377,7 @@ TEST(cli_verbs_write_what_they_are_asked_for)
         "encode shared -o out5.npy",
         "interpolate shared --mode linear -o out7.png",
         "sample shared --n 3 --seed 5 -o out8.png",
+        "sample shared --n 3 --sampler gmm --components 2 -o out9.png",
     };
     for (size_t i = 0; i < sizeof commands / sizeof *commands; i++) {
         struct stat info;
@@ -384,9 +385,15 @@ TEST(cli_verbs_write_what_they_are_asked_for)
         const char *name = strstr(commands[i], "-o ") + 3;
         if (stat(in_work(name), &info) || info.st_size < 50) fail_msg("gen %s wrote nothing", commands[i]);
     }
-    static const char *const words[] = { "info vae",   "info shared", "info shared --explain-memory",
-                                         "list",       "data list",   "devices",
-                                         "completion", "eval shared" };
+    static const char *const words[] = { "plot shared --kind neighbours -o near.png",
+                                         "info vae",
+                                         "info shared",
+                                         "info shared --explain-memory",
+                                         "list",
+                                         "data list",
+                                         "devices",
+                                         "completion",
+                                         "eval shared" };
     for (size_t i = 0; i < sizeof words / sizeof *words; i++)
         if (strlen(expect_code(words[i], GOOD)->out) < 20) fail_msg("gen %s says nothing", words[i]);
 }

@@ -35,7 +35,7 @@ const gen_option cli_option_rows[] = {
     { "sub-label",      OPT_INT,    O(sub_label),  "-1",   -1, 1e6, NULL, NULL, "and away from that of this one", 0 },
     { "features",       OPT_STRING, O(features),   "",     0, 0, NULL, "RUN", "a classifier: samples against test pictures in its features", 0 },
     { "levels",         OPT_STRING, O(levels),     "0.1,0.2,0.3,0.5", 0, 0, NULL, NULL, "of noise to compare", 0 },
-    { "kind",           OPT_CHOICE, O(kind),       "curves", 0, 0, "curves|parts|scatter|manifold|histogram|filters|confusion", NULL, "what to draw", 0 },
+    { "kind",           OPT_CHOICE, O(kind),       "curves", 0, 0, "curves|parts|scatter|manifold|histogram|filters|confusion|units|neighbours", NULL, "what to draw", 0 },
     { "limit",          OPT_INT,    O(limit),      "0",    0, 1e9, NULL, "images", "use only so many (0: all)", 0 },
     { "is-samples",     OPT_INT,    O(is_samples), "0",    0, 1e6, NULL, "samples", "importance samples an image for the likelihood (0: none)", 0 },
     { "bits",           OPT_INT,    O(bits),       "0",    0, 1e6, NULL, "samples", "steps of noise an image to estimate a diffusion model's bits per dimension from (0: not)", 0 },

@@ -90,6 +90,8 @@ gen_status cli_print_file(cli_args *a, const char *path, int64_t n, const char *
 
 /* Filters of the run's first layer as a grid of pictures (plot_filters.c). */
 gen_status cli_plot_filters(const cli_args *a, gen_run *run, const char *path, gen_error *err);
+/* Samples beside their nearest training pictures (plot_neighbours.c). */
+gen_status cli_plot_neighbours(const cli_args *a, gen_run *run, const char *path, gen_error *err);
 /* Which classes are taken for which (plot_confusion.c); .png or .csv. */
 gen_status cli_plot_confusion(const cli_args *a, gen_run *run, const char *path, gen_error *err);
 /* Are the words two picture files or folders of them, and no runs? Then what lies between them (eval_pictures.c). */

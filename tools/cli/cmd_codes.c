@@ -1,6 +1,7 @@
 /* encode: codes of pictures as CSV or .npy. plot: curves of a run, latent scatter, manifold, histograms. */
 #include <inttypes.h>
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "io/file.h"
@@ -216,6 +217,37 @@ static gen_status plot_manifold(codes *c, const char *path, gen_error *err)
     return cli_print_file(c->a, path, N, "pictures", err);
 }
 
+static int falling(const void *a, const void *b)
+{
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x < y) - (x > y);
+}
+
+/* KL of each number of the code and the variance of its mean, each sorted: those that are not used lie at zero (Burda et al. 2016, section 5). */
+static gen_status plot_units(codes *c, const char *path, gen_error *err)
+{
+    gen_bytes file;
+    if (!gen_has_posterior(c->run))
+        return gen_fail(err, GEN_UNSUPPORTED, "%s gives no distribution of codes, so no number of them has a KL",
+                        c->run->settings.model->name);
+    if (*c->a->o.data) c->run->settings.train.data = c->a->o.data;
+    GEN_TRY(gen_data_open(&c->run->settings, NULL, c->a->arena, &c->data, err));
+    c->range = c->data.splits[gen_data_test_split(&c->data)];
+    if (c->a->o.limit && c->a->o.limit < c->range.n) c->range.n = c->a->o.limit;
+    double *rank = gen_arena_alloc(c->a->arena, (size_t)(3 * c->d) * sizeof *rank), *kl = rank + c->d,
+           *variance = kl + c->d;
+    if (!rank) return gen_fail(err, GEN_NO_MEMORY, "no memory for the plot");
+    GEN_TRY(gen_code_usage(c->run, &c->data, c->range, variance, kl, err));
+    qsort(kl, (size_t)c->d, sizeof *kl, falling);
+    qsort(variance, (size_t)c->d, sizeof *variance, falling);
+    for (int64_t i = 0; i < c->d; i++) rank[i] = (double)i + 1;
+    gen_series series[] = { { "KL (nats)", rank, kl, (size_t)c->d },
+                            { "variance of the mean", rank, variance, (size_t)c->d } };
+    gen_plot plot = plot_of(path, "use of the code's numbers", "number of the code, sorted", NULL);
+    GEN_TRY(gen_plot_lines(&plot, series, 2, c->a->arena, &file, err));
+    return save_plot(c, &file, path, err);
+}
+
 static gen_status plot(codes *c, gen_error *err)
 {
     const char *kind = c->a->o.kind;
@@ -223,6 +255,7 @@ static gen_status plot(codes *c, gen_error *err)
     snprintf(fallback, sizeof fallback, "%s.png", kind);
     const char *path = *c->a->o.output ? c->a->o.output : fallback;
     if (!strcmp(kind, "scatter")) return plot_scatter(c, path, err);
+    if (!strcmp(kind, "units")) return plot_units(c, path, err);
     if (!strcmp(kind, "histogram")) return plot_histogram(c, path, err);
     return plot_manifold(c, path, err);
 }
@@ -260,6 +293,11 @@ static gen_status filters(codes *c, gen_error *err)
     return cli_plot_filters(c->a, c->run, *c->a->o.output ? c->a->o.output : "filters.png", err);
 }
 
+static gen_status neighbours(codes *c, gen_error *err)
+{
+    return cli_plot_neighbours(c->a, c->run, *c->a->o.output ? c->a->o.output : "neighbours.png", err);
+}
+
 static gen_status confusion(codes *c, gen_error *err)
 {
     return cli_plot_confusion(c->a, c->run, *c->a->o.output ? c->a->o.output : "confusion.png", err);
@@ -273,6 +311,7 @@ static int run_encode(cli_args *a, gen_error *err)
 static int run_plot(cli_args *a, gen_error *err)
 {
     if (!strcmp(a->o.kind, "filters")) return with_run(a, &cli_plot, filters, false, err);
+    if (!strcmp(a->o.kind, "neighbours")) return with_run(a, &cli_plot, neighbours, false, err);
     if (!strcmp(a->o.kind, "confusion")) return with_run(a, &cli_plot, confusion, false, err);
     if (!strcmp(a->o.kind, "parts")) return with_run(a, &cli_plot, parts, false, err);
     bool only_log = !strcmp(a->o.kind, "curves");
@@ -284,11 +323,10 @@ static const char *const encode_takes[] = { "output",  "data",   "limit", "check
 static const char *const plot_takes[] = { "kind",    "output",  "data",   "limit", "label", "checkpoint",
                                           "weights", "threads", "device", "json",  NULL };
 const cli_verb cli_encode = { "encode", "RUN", "codes of test pictures as .csv or .npy", encode_takes, 0, run_encode };
-const cli_verb cli_plot = {
-    "plot",
-    "RUN",
-    "curves, parts of the loss, latent scatter, manifold, histograms, filters, confusion as .png or .svg",
-    plot_takes,
-    0,
-    run_plot
-};
+const cli_verb cli_plot = { "plot",
+                            "RUN",
+                            "curves, parts of the loss, latent scatter, manifold, histograms, filters, confusion, use "
+                            "of codes, neighbours as .png or .svg",
+                            plot_takes,
+                            0,
+                            run_plot };

@@ -10,33 +10,12 @@
 #include "io/safetensors.h"
 #include "kernels/devices.h"
 #include "models/checkpoint.h"
+#include "models/cost.h"
 #include "models/data.h"
 #include "models/evaluate.h"
 #include "tools/cli/cli.h"
 
 /* ---- a model or a run: layers, parameters, memory ------------------------------------------------------------------------------------------ */
-
-/* Multiplications and additions of one node; 0 for what is not a product. */
-static double flops_of(const gen_node *y)
-{
-    double out = (double)gen_shape_count(&y->shape);
-    if (y->op == GEN_OP_MATMUL)
-        return 2 * out * (double)y->in[0]->shape.dim[y->in[0]->shape.rank - 1 - y->attr.trans_a];
-    const gen_shape *w = y->op == GEN_OP_CONV2D_W ? &y->shape : &y->in[y->n_in > 1]->shape;
-    if (y->op == GEN_OP_CONV2D) return 2 * out * (double)(w->dim[0] * w->dim[1] * w->dim[2]);
-    if (y->op == GEN_OP_CONV2D_T)
-        return 2 * (double)gen_shape_count(&y->in[0]->shape) * (double)(w->dim[0] * w->dim[1] * w->dim[2]);
-    if (y->op == GEN_OP_CONV2D_W)
-        return 2 * (double)gen_shape_count(&y->in[1]->shape) * (double)(w->dim[0] * w->dim[1] * w->dim[2]);
-    return 0;
-}
-
-static double graph_flops(const gen_graph *g)
-{
-    double total = 0;
-    for (int32_t id = 0; id < gen_graph_size(g); id++) total += flops_of(gen_graph_node(g, id));
-    return total;
-}
 
 static void print_line(void *context, const char *text)
 {
@@ -45,20 +24,21 @@ static void print_line(void *context, const char *text)
 }
 
 typedef struct summary {
-    int64_t learned, stored; /* numbers: that are trained; with running statistics */
-    double gflop, activation_mb;
+    int64_t learned, stored;               /* numbers: that are trained; with running statistics */
+    double gflop, activation_mb, state_mb; /* state: weights, moments, averages, statistics */
     int32_t calls, fused;
 } summary;
 
 static summary summarise(const gen_params *params, const gen_program *program)
 {
     const gen_plan *plan = gen_program_plan(program);
-    summary s = { .gflop = 1e-9 * graph_flops(gen_program_graph(program)),
+    summary s = { .gflop = 2e-9 * gen_graph_multiply_adds(gen_program_graph(program)),
                   .activation_mb = 4e-6 * (double)plan->slab_count,
                   .calls = plan->n_steps,
                   .fused = plan->n_fused };
     for (int32_t i = 0; i < gen_params_count(params); i++) {
         gen_param_info p = gen_params_get(params, i);
+        s.state_mb += 4e-6 * (double)gen_shape_count(&p.shape);
         if (p.spec.counter) continue;
         s.stored += gen_shape_count(&p.shape);
         if (!p.spec.state) s.learned += gen_shape_count(&p.shape);
@@ -79,6 +59,27 @@ static void print_params(const gen_params *params)
     }
 }
 
+/* What looking at one picture costs, layer by layer */
+static gen_status print_layers(const gen_run *run, gen_error *err)
+{
+    const gen_model *model = run->settings.model;
+    char shape[64];
+    gen_graph *g = model->eval ? gen_graph_new() : NULL;
+    if (!g) return GEN_OK;
+    gen_model_context m = gen_run_context(run, 1);
+    model->eval(g, &m);
+    gen_status status = gen_graph_check(g, err);
+    if (status == GEN_OK) printf("\n%-36s %-20s %12s\n", "layer", "gives, of a picture", "multiply-adds");
+    for (int32_t id = 0; status == GEN_OK && id < gen_graph_size(g); id++) {
+        const gen_node *y = gen_graph_node(g, id);
+        if (*y->name && gen_node_multiply_adds(y) > 0)
+            printf("%-36s %-20s %12.0f\n", y->name, gen_shape_text(&y->shape, shape, sizeof shape),
+                   gen_node_multiply_adds(y));
+    }
+    gen_graph_free(g);
+    return status;
+}
+
 static gen_status print_summary_json(cli_args *a, const gen_run *run, const summary *s, gen_error *err)
 {
     gen_json_out out = { .arena = a->arena };
@@ -93,6 +94,7 @@ static gen_status print_summary_json(cli_args *a, const gen_run *run, const summ
     gen_json_put_double(&out, "gflop", s->gflop);
     gen_json_put_int(&out, "calls", s->calls);
     gen_json_put_double(&out, "activation_mb", s->activation_mb);
+    gen_json_put_double(&out, "state_mb", s->state_mb);
     gen_json_close(&out, '}');
     return cli_print_json(&out, err);
 }
@@ -112,10 +114,13 @@ static gen_status describe(cli_args *a, gen_run *run, gen_error *err)
         printf("%s: %s\n%s\npictures %" PRId64 "x%" PRId64 "x%" PRId64 "\n", model->name, model->summary, model->paper,
                run->height, run->width, run->channels);
         print_params(run->params);
+        status = print_layers(run, err);
         printf("\ntrainable parameters %" PRId64 ", with running statistics %" PRId64 "\n", s.learned, s.stored);
-        printf("a training step of %" PRId64
-               " pictures: %.3f GFLOP, %d calls (%d nodes fused away), %.1f MB of activations\n",
-               batch, s.gflop, s.calls, s.fused, s.activation_mb);
+        printf(
+            "a training step of %" PRId64
+            " pictures: %.3f GFLOP, %d calls (%d nodes fused away), %.1f MB of activations, %.1f MB of weights and the "
+            "optimiser's numbers\n",
+            batch, s.gflop, s.calls, s.fused, s.activation_mb, s.state_mb);
         if (a->o.explain_memory) gen_plan_explain(gen_program_plan(program), sizeof(float), print_line, NULL);
     }
     gen_program_free(program);

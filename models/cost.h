@@ -1,0 +1,24 @@
+/* models/cost.h: what a graph costs: multiply-adds, counted from shapes. Only products count (matmul and convolutions): everything else is cheap beside them.
+ *
+ *     printf("%g multiply-adds\n", gen_graph_multiply_adds(g));            // one is two FLOP
+ *
+ * The counts are those that one makes by hand: a dense layer i -> o costs i o a sample, a conv P Q K R S C; a recurrent cell of h units on i inputs h (h + i)
+ * a step, an LSTM four times that. Training a dense net of N weights on D samples costs C = 6 N D FLOP: 2 forward, 4 backward, less the gradient in the
+ * first layer's input, which nobody needs.
+ */
+#ifndef GEN_MODELS_COST_H
+#define GEN_MODELS_COST_H
+
+#include "core/graph.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+double gen_node_multiply_adds(const gen_node *y); /* 0 for what is no product */
+double gen_graph_multiply_adds(const gen_graph *g);
+
+#ifdef __cplusplus
+}
+#endif
+#endif
