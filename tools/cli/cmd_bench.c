@@ -18,6 +18,7 @@ typedef struct workload {
 static const workload workloads[] = {
     { "vae32", "vae", "bench-vae", 32, 28, 28, 1 },
     { "vae128", "vae", "bench-vae", 128, 28, 28, 1 },
+    { "cyc128", "cyclegan", "bench-cyc128", 1, 128, 128, 3 },
     { "ddpm8", "diffusion", "bench-ddpm8", 8, 32, 32, 3 },
     { "ddpm-mnist", "diffusion", "ddpm-mnist", 64, 28, 28, 1 },
 };

@@ -1,16 +1,22 @@
 /* kernels/cpu/vec/conv_winograd.c: conv2d and conv2d_t by Winograd's transforms (winograd.h, conv_winograd.h): 2.25 to 4 times fewer products.
  *
- *   phase 0   U = G g G^T for all filters: [output phase][u plane][panel][R][TILE_COLS]
- *   phase 1   a part owns a block of tile groups (rows tiles each):
- *               V = B^T x B   [plane][group][R/16][rows][16]      the packed rows that tile_product wants
- *               M = V U       [plane][panel][group][rows][TILE_COLS], some panels at a time
- *               y = A^T M A   with the epilogue, straight to memory; results past the border are dropped
+ *   U = G g G^T   [output phase][u plane][panel][R][TILE_COLS]
+ *   V = B^T x B   [plane][group][R/16][rows][16]      the packed rows that tile_product wants; a group is `rows` tiles
+ *   M = V U       [plane][panel][group][rows][TILE_COLS]
+ *   y = A^T M A   with the epilogue, straight to memory; results past the border are dropped
  *
- * V and M of a part stay in L2; U streams through once per block. Tiles are numbered over images, rows and columns, so groups waste nothing at the
- * ends of rows. Results do not depend on the block sizes: the order of each sum is that of R.
+ * By tiles (many tiles, few channels):    phase 0 makes all of U; in phase 1 a part owns a block of groups, whose V and M stay in L2, and U streams
+ *                                         through once per block.
+ * By panels (few tiles, many channels):   phase 0 makes all of V; in phase 1 a part owns a panel of output channels and runs all tiles over it, some rows
+ *                                         of R at a time, whose U it makes in L2: U as a whole never exists.
+ *
+ * Tiles are numbered over images, rows and columns, so groups waste nothing at the ends of rows. Results do not depend on the order or the block sizes:
+ * each sum goes along R.
  */
-#include "kernels/cpu/vec/conv_winograd.h"
+#include <math.h>
+
 #include "kernels/cpu/kernel.h"
+#include "kernels/cpu/vec/conv_winograd.h"
 #include "kernels/cpu/vec/epilogue.h"
 
 enum {
@@ -18,7 +24,11 @@ enum {
     MAX_BLOCK = 4,
     COLUMNS = 64, /* of M at a time */
     WANTED_PARTS = 16,
-    FILTER_ROWS = 16, /* rows of the filter that a part of phase 0 transforms */
+    FILTER_ROWS = 16,         /* rows of the filter that are transformed at a time */
+    PANEL_BYTES = 640 * 1024, /* U of a part by panels */
+    FAR_BYTES = 512 * 1024,   /* what is larger does not stay in L2 */
+    FAR_RATE = 6,             /* bytes from beyond L2 in the time of a vector product */
+    FEW_PARTS = 4,            /* cores that a plan should keep busy */
 };
 
 typedef struct plan {
@@ -30,6 +40,9 @@ typedef struct plan {
     int32_t n_phases, parts;
     int32_t first_part[WINO_MAX_PHASES + 1];
     int64_t tiles[WINO_MAX_PHASES];
+    bool by_panels;
+    int64_t u_rows;  /* by panels: rows of R at a time */
+    int64_t v_phase; /* by panels: between output phases of V */
 } plan;
 
 static int64_t ceil_div(int64_t a, int64_t b)
@@ -45,8 +58,53 @@ static int64_t min64(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
+static int64_t groups_of(const plan *p, int f)
+{
+    return ceil_div(p->tiles[f], p->w.rows);
+}
+
+static int64_t most_groups(const plan *p)
+{
+    int64_t most = 0;
+    for (int f = 0; f < p->n_phases; f++) most = max64(most, groups_of(p, f));
+    return most;
+}
+
+/* Bytes of one output phase that come from beyond L2: by tiles U for every block; by panels V for every panel, and M there and back. */
+static double far_bytes(const plan *p, int f, bool by_panels)
+{
+    double groups = (double)groups_of(p, f), u = 4.0 * p->u_planes * (double)p->w.depth * p->panels * TILE_COLS;
+    double v = 4.0 * groups * p->planes * (double)p->v_tile, m = 4.0 * groups * p->planes * p->w.rows * TILE_COLS;
+    if (by_panels) return (v + (m > FAR_BYTES ? 2 * m : 0)) * p->panels;
+    return u > FAR_BYTES ? u * ceil(groups / p->block) : 0;
+}
+
+/* In vector products, times what is lost when the parts do not fill the cores. */
+static double order_cost(const plan *p, bool by_panels)
+{
+    double cost = 0, parts = by_panels ? p->n_phases * p->panels : p->parts;
+    for (int f = 0; f < p->n_phases; f++)
+        cost += (double)groups_of(p, f) * p->w.rows * p->planes * (double)p->w.depth * (double)p->w.s.out_c +
+                far_bytes(p, f, by_panels) / FAR_RATE * VEC_W;
+    return cost * ceil(parts / FEW_PARTS) * FEW_PARTS / parts;
+}
+
+static void go_by_panels(plan *p)
+{
+    int64_t groups = most_groups(p), fits = PANEL_BYTES / (int64_t)sizeof(float) / (p->u_planes * TILE_COLS);
+    p->by_panels = true;
+    p->block = (int32_t)groups;
+    p->parts = p->n_phases * p->panels;
+    p->v_plane = wino_odd_lines(p->v_tile * groups);
+    p->v_phase = p->v_plane * p->planes;
+    p->m_plane = wino_odd_lines(groups * p->w.rows * TILE_COLS);
+    p->u_rows = min64(p->w.depth, max64(FILTER_ROWS, fits / FILTER_ROWS * FILTER_ROWS));
+    p->u_plane = wino_odd_lines(p->u_rows * TILE_COLS);
+}
+
 static bool make_plan(const gen_call *c, plan *p)
 {
+    *p = (plan){ 0 };
     if (!wino_shape_of(c, &p->w)) return false;
     const wino_shape *w = &p->w;
     p->planes = w->points * w->points;
@@ -61,18 +119,19 @@ static bool make_plan(const gen_call *c, plan *p)
     int64_t m_tile = (int64_t)w->rows * TILE_COLS * p->m_panels, groups = 0;
     for (int f = 0; f < p->n_phases; f++) {
         p->tiles[f] = w->s.n * wino_tiles(w, 0, f / w->so) * wino_tiles(w, 1, f % w->so);
-        groups += ceil_div(p->tiles[f], w->rows);
+        groups += groups_of(p, f);
     }
     int64_t fits = BLOCK_BYTES / (int64_t)sizeof(float) / (p->planes * (p->v_tile + m_tile));
     p->block = (int32_t)max64(1, min64(min64(MAX_BLOCK, fits), groups / WANTED_PARTS));
-    p->v_plane = wino_odd_lines(p->v_tile * p->block);
-    p->m_plane = wino_odd_lines(m_tile * p->block);
     p->parts = 0;
     for (int f = 0; f < p->n_phases; f++) {
         p->first_part[f] = p->parts;
-        p->parts += (int32_t)ceil_div(ceil_div(p->tiles[f], w->rows), p->block);
+        p->parts += (int32_t)ceil_div(groups_of(p, f), p->block);
     }
     p->first_part[p->n_phases] = p->parts;
+    p->v_plane = wino_odd_lines(p->v_tile * p->block);
+    p->m_plane = wino_odd_lines(m_tile * p->block);
+    if (order_cost(p, true) < order_cost(p, false)) go_by_panels(p);
     return true;
 }
 
@@ -82,17 +141,16 @@ static bool pays(const plan *p)
 {
     const wino_shape *w = &p->w;
     const conv_shape *s = &w->s;
-    double direct = 0, wino = 0, R = (double)w->depth, K = (double)s->out_c, C = (double)s->in_c,
-           u_bytes = 4.0 * (double)p->u_phase;
+    double direct = 0, wino = 0, R = (double)w->depth, K = (double)s->out_c, C = (double)s->in_c;
     for (int f = 0; f < s->phases[0] * s->phases[1]; f++) {
         const conv_axis *ay = &s->axis[0][f / s->phases[1]], *ax = &s->axis[1][f % s->phases[1]];
         direct += 1.1 * (double)(s->n * ay->out * ax->out) * ay->n_taps * ax->n_taps * C * K;
     }
     for (int f = 0; f < p->n_phases; f++) {
-        double tiles = (double)(ceil_div(p->tiles[f], w->rows) * w->rows);
+        double tiles = (double)(groups_of(p, f) * w->rows);
         wino += tiles * p->planes * (1.15 * R * K + 6 * R + 6 * K);
         wino += p->u_planes * R * K * 4; /* U */
-        if (u_bytes > 512 * 1024) wino += u_bytes / 6 * VEC_W * tiles / (w->rows * p->block);
+        wino += far_bytes(p, f, p->by_panels) / FAR_RATE * VEC_W;
     }
     return wino < 0.95 * direct;
 }
@@ -110,16 +168,26 @@ static int64_t filter_parts(const plan *p)
     return (int64_t)p->n_phases * p->panels * (p->w.depth / FILTER_ROWS);
 }
 
+static int64_t all_groups(const plan *p)
+{
+    int64_t groups = 0;
+    for (int f = 0; f < p->n_phases; f++) groups += groups_of(p, f);
+    return groups;
+}
+
 static void setup(const gen_call *c, cpu_work *w)
 {
     plan p;
     make_plan(c, &p);
+    int64_t filter = WINO_MAX_TAPS * WINO_MAX_TAPS * FILTER_ROWS * TILE_COLS;
     w->n_phases = 2;
-    w->parts[0] = (int32_t)filter_parts(&p);
+    w->parts[0] = (int32_t)(p.by_panels ? all_groups(&p) : filter_parts(&p));
     w->parts[1] = p.parts;
-    w->shared_bytes = sizeof(float) * (size_t)(p.u_phase * p.n_phases + 2048); /* prefetches run ahead */
-    w->thread_bytes = sizeof(float) * (size_t)max64(p.planes * (p.v_plane + p.m_plane),
-                                                    WINO_MAX_TAPS * WINO_MAX_TAPS * FILTER_ROWS * TILE_COLS);
+    int64_t shared = p.by_panels ? p.v_phase : p.u_phase;
+    w->shared_bytes = sizeof(float) * (size_t)(shared * p.n_phases + 2048); /* prefetches run ahead */
+    int64_t own = p.by_panels ? p.u_planes * p.u_plane + p.planes * p.m_plane + filter
+                              : max64(p.planes * (p.v_plane + p.m_plane), filter);
+    w->thread_bytes = sizeof(float) * (size_t)(own + 2048);
     w->keep_bytes = sizeof(plan);
 }
 
@@ -239,6 +307,22 @@ VEC_INLINE void multiply(const wino_scheme scheme, const plan *p, int64_t groups
         }
 }
 
+/* V of one group: v is where the group begins. Rows past the last tile keep old numbers: their results are not stored. */
+VEC_INLINE void transform_group(const wino_scheme scheme, const gen_call *c, const plan *p, int f, int64_t group,
+                                float *v)
+{
+    const int rows = wino_rows(scheme);
+    const wino_shape *w = &p->w;
+    for (int64_t i = 0; i < rows; i++) {
+        int64_t tile = group * rows + i;
+        if (tile >= p->tiles[f]) break;
+        wino_place at = wino_place_of(w, f, tile);
+        for (int ph = 0; ph < w->si * w->si; ph++)
+            wino_transform_input(scheme, w, &w->phase[f][ph], c->in[0].data, at, 0, w->s.in_c,
+                                 v + ph * w->s.in_c * rows + i * TILE_GROUP, p->v_plane, rows * TILE_GROUP);
+    }
+}
+
 VEC_INLINE void run_block(const wino_scheme scheme, const gen_call *c, const cpu_job *job, const plan *p)
 {
     const int rows = wino_rows(scheme);
@@ -246,19 +330,9 @@ VEC_INLINE void run_block(const wino_scheme scheme, const gen_call *c, const cpu
     const epilogue e = epilogue_of(c);
     int f = 0;
     while (job->part >= p->first_part[f + 1]) f++;
-    int64_t all = ceil_div(p->tiles[f], rows), g0 = (int64_t)(job->part - p->first_part[f]) * p->block,
-            groups = min64(p->block, all - g0);
+    int64_t g0 = (int64_t)(job->part - p->first_part[f]) * p->block, groups = min64(p->block, groups_of(p, f) - g0);
     float *v = job->scratch, *m = v + p->planes * p->v_plane;
-    for (int64_t g = 0; g < groups; g++) /* rows past the last tile keep old numbers: their results are not stored */
-        for (int64_t i = 0; i < rows; i++) {
-            int64_t tile = (g0 + g) * rows + i;
-            if (tile >= p->tiles[f]) break;
-            wino_place at = wino_place_of(w, f, tile);
-            for (int ph = 0; ph < w->si * w->si; ph++)
-                wino_transform_input(scheme, w, &w->phase[f][ph], c->in[0].data, at, 0, w->s.in_c,
-                                     v + g * p->v_tile + ph * w->s.in_c * rows + i * TILE_GROUP, p->v_plane,
-                                     rows * TILE_GROUP);
-        }
+    for (int64_t g = 0; g < groups; g++) transform_group(scheme, c, p, f, g0 + g, v + g * p->v_tile);
     for (int64_t panel0 = 0; panel0 < p->panels; panel0 += p->m_panels) {
         int64_t panel1 = min64(panel0 + p->m_panels, p->panels);
         multiply(scheme, p, groups, panel0, panel1, (const float *)job->shared + f * p->u_phase, v, m);
@@ -269,18 +343,88 @@ VEC_INLINE void run_block(const wino_scheme scheme, const gen_call *c, const cpu
     }
 }
 
-VEC_INLINE void run_scheme(const wino_scheme scheme, const gen_call *c, const cpu_job *job)
+/* ---- by panels ------------------------------------------------------------------------------------------------------------------------------------------ */
+
+/* M += V U for rows r0 .. r0 + depth - 1 of R; the first of them start M. */
+VEC_INLINE void multiply_rows(const wino_scheme scheme, const plan *p, int64_t groups, int64_t r0, int64_t depth,
+                              const float *u, const float *v, float *m)
 {
-    const plan *p = job->keep;
-    if (job->phase == 1) {
-        run_block(scheme, c, job, p);
-        return;
+    const int points = wino_points(scheme), u_points = wino_u_points(scheme), rows = wino_rows(scheme);
+    for (int plane = 0; plane < points * points; plane++) {
+        int i = plane / points, j = plane % points,
+            u_plane = (i < u_points ? i : u_points - 1) * u_points + (j < u_points ? j : u_points - 1);
+        for (int64_t g = 0; g < groups; g++) {
+            vecf acc[TILE_ROWS][TILE_VECS];
+            float *to = m + plane * p->m_plane + g * rows * TILE_COLS;
+            VEC_UNROLL
+            for (int r = 0; r < rows; r++) {
+                VEC_UNROLL
+                for (int k = 0; k < TILE_VECS; k++)
+                    acc[r][k] = r0 ? vec_load(to + r * TILE_COLS + k * VEC_W) : vec_set(0);
+            }
+            tile_product(rows, depth, v + plane * p->v_plane + g * p->v_tile + r0 * rows, u + u_plane * p->u_plane,
+                         acc);
+            VEC_UNROLL
+            for (int r = 0; r < rows; r++) {
+                VEC_UNROLL
+                for (int k = 0; k < TILE_VECS; k++) vec_store(to + r * TILE_COLS + k * VEC_W, acc[r][k]);
+            }
+        }
     }
+}
+
+VEC_INLINE void run_panel(const wino_scheme scheme, const gen_call *c, const cpu_job *job, const plan *p)
+{
+    const wino_shape *w = &p->w;
+    const epilogue e = epilogue_of(c);
+    int f = job->part / p->panels;
+    int64_t panel = job->part % p->panels, groups = groups_of(p, f);
+    const float *v = (const float *)job->shared + f * p->v_phase;
+    float *u = job->scratch, *m = u + p->u_planes * p->u_plane, *buffer = m + p->planes * p->m_plane;
+    for (int64_t r0 = 0; r0 < w->depth; r0 += p->u_rows) {
+        int64_t depth = min64(p->u_rows, w->depth - r0);
+        for (int64_t r = 0; r < depth; r += FILTER_ROWS) {
+            int64_t row = r0 + r;
+            gather_filter(c, p, &w->phase[f][row / w->s.in_c], row % w->s.in_c, panel, buffer);
+            transform_filter(scheme, buffer, u + r * TILE_COLS, p->u_plane);
+        }
+        multiply_rows(scheme, p, groups, r0, depth, u, v, m);
+    }
+    for (int64_t i = 0; i < p->tiles[f]; i++)
+        transform_output(scheme, p, &e, f, wino_place_of(w, f, i), panel * TILE_COLS, m + i * TILE_COLS,
+                         c->out[0].data);
+}
+
+/* Phase 0 by panels: part number i is a group of an output phase. */
+VEC_INLINE void run_group(const wino_scheme scheme, const gen_call *c, const cpu_job *job, const plan *p)
+{
+    int f = 0;
+    int64_t group = job->part;
+    while (group >= groups_of(p, f)) group -= groups_of(p, f++);
+    transform_group(scheme, c, p, f, group, (float *)job->shared + f * p->v_phase + group * p->v_tile);
+}
+
+/* ---- both -------------------------------------------------------------------------------------------------------------------------------------------------- */
+
+VEC_INLINE void run_filter(const wino_scheme scheme, const gen_call *c, const cpu_job *job, const plan *p)
+{
     int64_t blocks = p->w.depth / FILTER_ROWS, i = job->part, row = i % blocks * FILTER_ROWS,
             panel = i / blocks % p->panels, f = i / blocks / p->panels;
     gather_filter(c, p, &p->w.phase[f][row / p->w.s.in_c], row % p->w.s.in_c, panel, job->scratch);
     transform_filter(scheme, job->scratch,
                      (float *)job->shared + f * p->u_phase + (panel * p->w.depth + row) * TILE_COLS, p->u_plane);
+}
+
+VEC_INLINE void run_scheme(const wino_scheme scheme, const gen_call *c, const cpu_job *job)
+{
+    const plan *p = job->keep;
+    if (p->by_panels) {
+        if (job->phase == 0) run_group(scheme, c, job, p);
+        else run_panel(scheme, c, job, p);
+    } else {
+        if (job->phase == 0) run_filter(scheme, c, job, p);
+        else run_block(scheme, c, job, p);
+    }
 }
 
 /* Each scheme is its own code. */
