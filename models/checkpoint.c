@@ -130,18 +130,28 @@ static int64_t step_of(const char *name)
     return step;
 }
 
-/* Removes all but the newest `keep` checkpoints and the best. The weights go first: a pair without weights is no checkpoint. */
+/* The step that the link good points to; -1: there is none. */
+static int64_t good_step(const gen_run *run)
+{
+    char target[256];
+    ssize_t n = readlink(gen_run_path(run, "checkpoints/good"), target, sizeof target - 1);
+    if (n <= 0) return -1;
+    target[n] = 0;
+    return step_of(target);
+}
+
+/* Removes all but the newest `keep` checkpoints, the best and the good. The weights go first: a pair without weights is no checkpoint. */
 static gen_status remove_old(gen_run *run, gen_error *err)
 {
     gen_path_list list;
     gen_arena *arena = gen_arena_new();
     if (!arena) return gen_fail(err, GEN_NO_MEMORY, "no memory to look at old checkpoints");
     gen_status status = gen_folder_list(gen_run_path(run, "checkpoints"), 0, arena, &list, err);
-    int64_t kept = 0;
+    int64_t kept = 0, good = good_step(run);
     for (size_t i = status == GEN_OK ? list.n : 0; i-- > 0 && status == GEN_OK;) { /* names sort by step */
         int64_t step = step_of(list.path[i]);
         if (step < 0) continue;
-        if (kept++ < run->settings.train.keep || step == run->progress.best_step) continue;
+        if (kept++ < run->settings.train.keep || step == run->progress.best_step || step == good) continue;
         char *weights = gen_run_path(run, weights_name(run, step));
         status = gen_file_remove(weights, err);
         if (status == GEN_OK) status = gen_file_remove(state_path(run, weights), err);
@@ -163,6 +173,24 @@ gen_status gen_checkpoint_mark_best(gen_run *run, gen_error *err)
 {
     return gen_file_link(gen_path_base(weights_name(run, run->progress.best_step)),
                          gen_run_path(run, "checkpoints/best"), err);
+}
+
+gen_status gen_checkpoint_keep_good(gen_run *run, int64_t step, char **path, gen_error *err)
+{
+    gen_path_list list;
+    gen_arena *arena = gen_arena_new();
+    int64_t best = -1;
+    if (!arena) return gen_fail(err, GEN_NO_MEMORY, "no memory to look at old checkpoints");
+    gen_status status = gen_folder_list(gen_run_path(run, "checkpoints"), 0, arena, &list, err);
+    for (size_t i = 0; status == GEN_OK && i < list.n; i++) {
+        int64_t at = step_of(list.path[i]);
+        if (at <= step && at > best) best = at;
+    }
+    gen_arena_free(arena);
+    if (status != GEN_OK || best < 0) return status;
+    GEN_TRY(gen_file_link(gen_path_base(weights_name(run, best)), gen_run_path(run, "checkpoints/good"), err));
+    *path = gen_run_path(run, weights_name(run, best));
+    return GEN_OK;
 }
 
 /* ---- loading ------------------------------------------------------------------------------------------------------------------------ */
@@ -187,12 +215,13 @@ gen_status gen_checkpoint_find(const gen_run *run, const char *which, char **pat
     }
     if (!strcmp(which, "best-or-latest"))
         which = gen_path_exists(gen_run_path(run, "checkpoints/best")) ? "best" : "latest";
-    if (!strcmp(which, "latest") || !strcmp(which, "best")) {
+    if (!strcmp(which, "latest") || !strcmp(which, "best") || !strcmp(which, "good")) {
         found = gen_run_path(run, gen_arena_printf(run->arena, "checkpoints/%s", which));
     } else {
         long long step = strtoll(which, &end, 10);
         if (*end || step < 0)
-            return gen_fail(err, GEN_BAD_OPTION, "checkpoint %s is neither latest, best nor a step number", which);
+            return gen_fail(err, GEN_BAD_OPTION, "checkpoint %s is neither latest, best, good nor a step number",
+                            which);
         found = gen_run_path(run, weights_name(run, step));
     }
     if (!gen_path_exists(found)) return gen_fail(err, GEN_NOT_FOUND, "%s has no checkpoint %s yet", run->folder, which);
@@ -326,7 +355,7 @@ gen_status gen_checkpoint_take(gen_run *run, const char *from, gen_taken *taken,
     return status;
 }
 
-static bool has_averages(const gen_run *run)
+bool gen_checkpoint_has_averages(const gen_run *run)
 {
     for (int32_t i = 0; i < gen_params_count(run->params); i++) {
         gen_param_info p = gen_params_get(run->params, i);
@@ -342,7 +371,7 @@ gen_status gen_checkpoint_load(gen_run *run, const char *which, gen_checkpoint_p
     GEN_TRY(load_one(run, weights, WEIGHTS, true, NULL, err));
     if (which_part == GEN_CHECKPOINT_ALL)
         return load_one(run, state_path(run, weights), STATE, true, &run->progress, err);
-    return has_averages(run) ? load_one(run, state_path(run, weights), STATE, true, NULL, err) : GEN_OK;
+    return gen_checkpoint_has_averages(run) ? load_one(run, state_path(run, weights), STATE, true, NULL, err) : GEN_OK;
 }
 
 gen_status gen_checkpoint_resume(gen_run *run, gen_error *err)

@@ -24,12 +24,15 @@ typedef enum gen_checkpoint_part { GEN_CHECKPOINT_WEIGHTS, GEN_CHECKPOINT_ALL } 
 gen_status gen_checkpoint_save(gen_run *run, gen_error *err);
 /* Makes best point to the checkpoint of run->progress.step. */
 gen_status gen_checkpoint_mark_best(gen_run *run, gen_error *err);
-/* which: "latest", "best", "best-or-latest" or a step number. Parameters that run->params has are filled; one that the file lacks is GEN_BAD_FILE with
- * its name. ALL also reads the state and run->progress. Programs are made before: they say which parameters there are. */
+/* Makes the link good point to the newest checkpoint of at most `step` steps, which is then never removed; *path (the run lives longer) stays NULL when
+ * there is none. */
+gen_status gen_checkpoint_keep_good(gen_run *run, int64_t step, char **path, gen_error *err);
+/* which: "latest", "best", "good", "best-or-latest" or a step number. Parameters that run->params has are filled; one that the file lacks is GEN_BAD_FILE with
+ * its name. Averages ("ema.…") are read too where run->params has them. ALL also reads the rest of the state and run->progress. Programs are made before: they say which parameters there are. */
 gen_status gen_checkpoint_load(gen_run *run, const char *which, gen_checkpoint_part part, gen_error *err);
 /* Reads run->progress of the latest checkpoint, if there is one, and puts the link best right, which a kill may have left behind. */
 gen_status gen_checkpoint_resume(gen_run *run, gen_error *err);
-/* The weights of any file of safetensors with PyTorch's names, e.g. saved by PyTorch. */
+/* The weights of any file of safetensors with PyTorch's names, e.g. saved by PyTorch. They stand for averages too. */
 gen_status gen_checkpoint_load_file(gen_run *run, const char *path, gen_error *err);
 /* Transfer: the weights of a run's folder (best-or-latest) or file that have a name and shape of this run's are taken, the rest stay as they are. Says
  * how many tensors were taken, and of this run's weights were not; the name of the first of those, which lives with the run (NULL: none).
@@ -39,6 +42,8 @@ typedef struct gen_taken {
     const char *first_left;
 } gen_taken;
 gen_status gen_checkpoint_take(gen_run *run, const char *from, gen_taken *taken, gen_error *err);
+/* Do the run's programs take averages of the weights (--ema)? */
+bool gen_checkpoint_has_averages(const gen_run *run);
 /* Path of a checkpoint's weights, links followed; GEN_NOT_FOUND when there is none. A folder that holds weights.safetensors beside its config.json, as
  * those of samples/weights, needs no checkpoints: best-or-latest is that file. */
 gen_status gen_checkpoint_find(const gen_run *run, const char *which, char **path, gen_error *err);

@@ -34,6 +34,19 @@ typedef struct gen_preset {
         NULL, NULL, NULL, NULL                                                                                         \
     }
 
+/* A sign of trouble: this output of training has been outside low..high for so many steps. The sentence says what it means and what to do. */
+typedef struct gen_watch {
+    const char *output;
+    double low, high;
+    int64_t steps;
+    const char *sentence;
+} gen_watch;
+
+#define GEN_WATCHES_END                                                                                                \
+    {                                                                                                                  \
+        NULL, 0, 0, 0, NULL                                                                                            \
+    }
+
 /* What graphs are built from. */
 typedef struct gen_model_context {
     const void *options; /* the model's own option struct */
@@ -78,6 +91,9 @@ typedef struct gen_model {
     int64_t (*latent)(const gen_model_context *m); /* D */
     /* Batches that one training step takes (a critic that learns several times a step): x is then [batches * N,H,W,C]. NULL: 1. */
     int64_t (*batches)(const gen_model_context *m);
+    /* What trouble looks like (models/watch.h); NULL: nothing is looked for. And a sentence on what the curves should look like; NULL: none. */
+    const gen_watch *watches;
+    const char *(*healthy)(const gen_model_context *m);
     /* Does it learn from two sets of pictures? Then a step takes `batch` of set A, followed by `batch` of set B (and `batches` says 2). */
     bool paired;
     /* "x" [2,H,W,C], one picture of each set -> "panel" [M,H,W,C]: what the model makes of them, for a row of the sample grid. NULL: no such. */

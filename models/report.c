@@ -219,6 +219,7 @@ gen_status gen_report_html(gen_run *run, const gen_eval_result *results, double 
     put_results(&p, run, results, seconds);
     put_picture(&p, run, "loss.png", "Loss");
     put_picture(&p, run, "samples.png", "Samples");
+    put_picture(&p, run, "samples-film.png", "The same samples through the training");
     put_picture(&p, run, "reconstructions.png", "Test images (odd rows) and their reconstructions (even rows)");
     put_options(&p, "Model", run->settings.model->options, run->settings.options);
     put_options(&p, "Training", gen_train_option_rows, &run->settings.train);

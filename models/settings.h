@@ -19,7 +19,8 @@ typedef struct gen_train_options {
     int64_t seed, threads, steps, epochs, batch, size, channels, validation;
     int64_t checkpoint_every, sample_every, log_every, keep, patience, skip_bad, download;
     int64_t warmup_steps;
-    double lr, beta1, beta2, momentum, weight_decay, clip_norm, ema, min_delta, decay_epochs, decay_factor, decay_start;
+    double lr, beta1, beta2, rho, momentum, weight_decay, clip_norm, ema, min_delta, decay_epochs, decay_factor,
+        decay_start;
 } gen_train_options;
 
 extern const gen_option gen_train_option_rows[];

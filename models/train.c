@@ -13,6 +13,7 @@
 #include "models/evaluate.h"
 #include "models/generate.h"
 #include "models/journal.h"
+#include "models/watch.h"
 
 enum { MAX_SCALARS = 16, GRID_SIDE = 8, N_GRID = GRID_SIDE * GRID_SIDE, MAX_SKIPPED = 100 };
 
@@ -29,6 +30,7 @@ typedef struct trainer {
     double sums[MAX_SCALARS]; /* of each output since the last log line */
     int64_t in_sums;
     double since_s; /* when the last log line was written */
+    gen_watcher watcher;
 } trainer;
 
 static double now_s(void)
@@ -433,6 +435,7 @@ static gen_status one_step(trainer *t, gen_error *err)
     if (!finite) return handle_not_finite(t, step, err);
     t->run->progress.step = step + 1;
     report(t, step + 1, scalars);
+    gen_watch_step(&t->watcher, t->run, t->train, scalars, step + 1, &t->hooks.sink);
     return GEN_OK;
 }
 

@@ -142,17 +142,21 @@ void golden_expect_below(const golden *t, const char *what, double got, double l
     if (!(got <= limit)) fail_msg("%s on %s: %s is off by %g, allowed %g", t->name, t->device->name, what, got, limit);
 }
 
+/* A step that takes several batches gets all n pictures too. */
 static gen_model_context context(const golden *t)
 {
-    return (gen_model_context){ .options = t->settings.options,
-                                .batch = t->n,
-                                .height = t->h,
-                                .width = t->w,
-                                .channels = t->c,
-                                .classes = t->classes,
-                                .n_steps = GOLDEN_STEPS,
-                                .steps_per_epoch = GOLDEN_STEPS,
-                                .optim = gen_settings_optim(&t->settings, GOLDEN_STEPS, GOLDEN_STEPS) };
+    const gen_model *model = t->settings.model;
+    gen_model_context m = { .options = t->settings.options,
+                            .batch = t->n,
+                            .height = t->h,
+                            .width = t->w,
+                            .channels = t->c,
+                            .classes = t->classes,
+                            .n_steps = GOLDEN_STEPS,
+                            .steps_per_epoch = GOLDEN_STEPS,
+                            .optim = gen_settings_optim(&t->settings, GOLDEN_STEPS, GOLDEN_STEPS) };
+    if (model->batches) m.batch /= model->batches(&m);
+    return m;
 }
 
 gen_program *golden_program(golden *t, void (*build)(gen_graph *g, const gen_model_context *m))
