@@ -27,8 +27,9 @@ gen_status gen_checkpoint_mark_best(gen_run *run, gen_error *err);
 /* Makes the link good point to the newest checkpoint of at most `step` steps, which is then never removed; *path (the run lives longer) stays NULL when
  * there is none. */
 gen_status gen_checkpoint_keep_good(gen_run *run, int64_t step, char **path, gen_error *err);
-/* which: "latest", "best", "good", "best-or-latest" or a step number. Parameters that run->params has are filled; one that the file lacks is GEN_BAD_FILE with
- * its name. Averages ("ema.…") are read too where run->params has them. ALL also reads the rest of the state and run->progress. Programs are made before: they say which parameters there are. */
+/* which: "latest", "best", "good", "best-or-latest" or a step number. Parameters that run->params has are filled, averages ("ema.…") too; one that the
+ * file lacks is GEN_BAD_FILE with its name. ALL also reads the rest of the state and run->progress. Programs are made before: they say which parameters
+ * there are. */
 gen_status gen_checkpoint_load(gen_run *run, const char *which, gen_checkpoint_part part, gen_error *err);
 /* Reads run->progress of the latest checkpoint, if there is one, and puts the link best right, which a kill may have left behind. */
 gen_status gen_checkpoint_resume(gen_run *run, gen_error *err);

@@ -21,7 +21,7 @@ enum { CLI_GOOD = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 typedef struct cli_options {
     const char *output, *device, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind, *mode, *op,
         *levels, *features, *mask, *sampler, *sample_steps, *spacing, *guidance, *eta, *churn, *clip;
-    int64_t json, quiet, threads, seed, n, frames, is_samples, limit, add_label, sub_label, label, explain_memory,
+    int64_t json, quiet, threads, seed, n, frames, walk, is_samples, limit, add_label, sub_label, label, explain_memory,
         profile, markdown, steps, batch, resample, bits, components, help;
     double strength, low, high, seconds;
 } cli_options;
@@ -84,6 +84,9 @@ gen_status cli_fit_mixture(const cli_args *a, gen_run *run, const gen_dataset *d
 /* gen sample of a diffusion model, whose weights are loaded. */
 gen_status cli_sample_generated(cli_args *a, gen_run *run, const float *labels, int64_t n, int64_t columns,
                                 gen_error *err);
+/* Pictures [frames,n,H,W,C] in [0,1] as an animated PNG, each frame a grid; where path ends with a slash, as files frame-0001.png … of that folder. */
+gen_status cli_write_frames(const gen_run *run, const float *pictures, int64_t frames, int64_t n, int32_t columns,
+                            const char *path, gen_error *err);
 
 /* Says which file was written and how many things are in it: a line, or with --json one object. */
 gen_status cli_print_file(cli_args *a, const char *path, int64_t n, const char *things, gen_error *err);

@@ -15,13 +15,18 @@ typedef struct workload {
     int64_t batch, height, width, channels;
 } workload;
 
+// clang-format off
 static const workload workloads[] = {
     { "vae32", "vae", "bench-vae", 32, 28, 28, 1 },
     { "vae128", "vae", "bench-vae", 128, 28, 28, 1 },
     { "cyc128", "cyclegan", "bench-cyc128", 1, 128, 128, 3 },
     { "ddpm8", "diffusion", "bench-ddpm8", 8, 32, 32, 3 },
     { "ddpm-mnist", "diffusion", "ddpm-mnist", 64, 28, 28, 1 },
+    { "camel", "gan", "bench-camel", 64, 28, 28, 1 },
+    { "dcgan64", "gan", "bench-dcgan64", 64, 64, 64, 3 },
+    { "wgangp", "gan", "bench-wgangp", 64, 64, 64, 3 },
 };
+// clang-format on
 enum { N_WORKLOADS = sizeof workloads / sizeof *workloads };
 
 static double now_s(void)

@@ -5,8 +5,10 @@
 
 #include "io/file.h"
 #include "io/image.h"
+#include "models/checkpoint.h"
 #include "models/data.h"
 #include "models/evaluate.h"
+#include "models/journal.h"
 #include "tools/cli/cli.h"
 
 typedef struct pictures {
@@ -163,6 +165,44 @@ static gen_status move_codes(pictures *p, float *z, int64_t n, int64_t d, gen_er
     return GEN_OK;
 }
 
+/* ---- on the way from one code to another -------------------------------------------------------------------------------------------------- */
+
+/* Between codes a and b at t in [0,1]: straight, or on the great circle, where normal codes of many dimensions live (White 2016). */
+static void between(const float *a, const float *b, int64_t d, double t, bool spherical, float *out)
+{
+    double aa = 0, bb = 0, ab = 0, wa = 1 - t, wb = t;
+    for (int64_t j = 0; j < d; j++)
+        aa += (double)a[j] * (double)a[j], bb += (double)b[j] * (double)b[j], ab += (double)a[j] * (double)b[j];
+    double c = aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 1, angle = acos(c > 1 ? 1 : c < -1 ? -1 : c);
+    if (spherical && sin(angle) > 1e-6) {
+        wa = sin((1 - t) * angle) / sin(angle);
+        wb = sin(t * angle) / sin(angle);
+    }
+    for (int64_t j = 0; j < d; j++) out[j] = (float)(wa * (double)a[j] + wb * (double)b[j]);
+}
+
+/* Each picture of the grid goes round through STOPS random codes, all at once, and ends where it began: a film to loop. */
+static gen_status walk(pictures *p, int64_t n, int64_t columns, const float *labels, gen_error *err)
+{
+    enum { STOPS = 4 };
+    int64_t frames = p->a->o.walk, d = gen_latent_size(p->run);
+    bool spherical = !strcmp(p->a->o.mode, "spherical");
+    float *stops = floats(p, STOPS * n * d, err), *z = floats(p, n * d, err),
+          *x = floats(p, frames * n * p->pixels, err);
+    if (!stops || !z || !x) return GEN_NO_MEMORY;
+    gen_latent_draw(seed_of(p), 0, STOPS * n, d, stops); /* stop s of picture i is code s n + i */
+    for (int64_t f = 0; f < frames; f++) {
+        double way = (double)(f * STOPS) / (double)frames;
+        int64_t from = (int64_t)way, to = (from + 1) % STOPS;
+        for (int64_t i = 0; i < n; i++)
+            between(stops + (from * n + i) * d, stops + (to * n + i) * d, d, way - (double)from, spherical, z + i * d);
+        GEN_TRY(gen_decode(p->run, z, labels, n, x + f * n * p->pixels, err));
+    }
+    const char *path = *p->a->o.output ? p->a->o.output : "walk.png";
+    GEN_TRY(cli_write_frames(p->run, x, frames, n, (int32_t)columns, path, err));
+    return cli_print_file(p->a, path, frames, "frames", err);
+}
+
 /* ---- sample ------------------------------------------------------------------------------------------------------------------------------ */
 
 static gen_status sample(pictures *p, gen_error *err)
@@ -174,6 +214,7 @@ static gen_status sample(pictures *p, gen_error *err)
     if (by_class && !columns) columns = classes; /* a column each */
     float *x = floats(p, n * p->pixels, err), *labels = asked_labels(p, n, 1, err);
     if (!x || !labels) return GEN_NO_MEMORY;
+    if (p->a->o.walk) return walk(p, n, columns, labels, err);
     if (p->run->settings.model->denoise) return cli_sample_generated(p->a, p->run, labels, n, columns, err);
     if (cli_wants_mixture(p->a)) {
         gen_mixture mixture;
@@ -221,20 +262,6 @@ static gen_status reconstruct(pictures *p, gen_error *err)
 
 /* ---- interpolate ------------------------------------------------------------------------------------------------------------------------------ */
 
-/* Between codes a and b at t in [0,1]: straight, or on the great circle, where normal codes of many dimensions live (White 2016). */
-static void between(const float *a, const float *b, int64_t d, double t, bool spherical, float *out)
-{
-    double aa = 0, bb = 0, ab = 0, wa = 1 - t, wb = t;
-    for (int64_t j = 0; j < d; j++)
-        aa += (double)a[j] * (double)a[j], bb += (double)b[j] * (double)b[j], ab += (double)a[j] * (double)b[j];
-    double c = aa > 0 && bb > 0 ? ab / sqrt(aa * bb) : 1, angle = acos(c > 1 ? 1 : c < -1 ? -1 : c);
-    if (spherical && sin(angle) > 1e-6) {
-        wa = sin((1 - t) * angle) / sin(angle);
-        wb = sin(t * angle) / sin(angle);
-    }
-    for (int64_t j = 0; j < d; j++) out[j] = (float)(wa * (double)a[j] + wb * (double)b[j]);
-}
-
 /* --n rows, each from one code to another in --frames pictures: between test images where the model encodes, else between random codes. The codes of a
  * conditional run say how a picture is drawn, not what it shows: row by row one class after the other, or --label. */
 static gen_status interpolate(pictures *p, gen_error *err)
@@ -266,12 +293,21 @@ static gen_status interpolate(pictures *p, gen_error *err)
 
 /* ---- verbs ------------------------------------------------------------------------------------------------------------------------------------ */
 
+static void say_averages(const pictures *p)
+{
+    gen_sink terminal = cli_terminal(p->a);
+    if (gen_checkpoint_has_averages(p->run) && !*p->a->o.weights)
+        gen_emit_text(&terminal, 0, "note", "by the weights averaged in training (--ema %g)",
+                      p->run->settings.train.ema);
+}
+
 static int with_run(cli_args *a, const cli_verb *verb, gen_status (*work)(pictures *p, gen_error *err), gen_error *err)
 {
     pictures p = { .a = a };
     if (cli_need_words(verb, a, 1, 1, err) != GEN_OK) return CLI_USAGE;
     gen_status status = open_pictures(&p, err);
     if (status == GEN_OK) status = may_have_label(&p, err);
+    if (status == GEN_OK) say_averages(&p);
     if (status == GEN_OK) status = work(&p, err);
     if (p.run) cli_close_run(p.run, p.device);
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
@@ -290,9 +326,10 @@ static int run_interpolate(cli_args *a, gen_error *err)
     return with_run(a, &cli_interpolate, interpolate, err);
 }
 
-static const char *const sample_takes[] = { "output",          "grid",   "n",    "seed",  "checkpoint", "weights",
-                                            "threads",         "device", "json", "label", "frames",     "components",
-                                            CLI_TAKES_SAMPLER, NULL };
+static const char *const sample_takes[] = { "output", "walk",       "mode",    "grid",       "n",
+                                            "seed",   "checkpoint", "weights", "threads",    "device",
+                                            "json",   "label",      "frames",  "components", CLI_TAKES_SAMPLER,
+                                            NULL };
 static const char *const reconstruct_takes[] = { "output",          "grid",      "n",         "data",
                                                  "label",           "add-label", "sub-label", "checkpoint",
                                                  "weights",         "threads",   "device",    "json",

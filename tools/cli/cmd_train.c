@@ -11,6 +11,7 @@
 #include "models/checkpoint.h"
 #include "models/data.h"
 #include "models/evaluate.h"
+#include "models/film.h"
 #include "models/journal.h"
 #include "models/report.h"
 #include "models/train.h"
@@ -146,6 +147,7 @@ static gen_status final_pictures(training *t, gen_error *err)
     gen_latent_draw((uint64_t)run->settings.train.seed, 0, N, d, z);
     GEN_TRY(gen_decode(run, z, labels, N, pictures, err));
     GEN_TRY(cli_write_grid(run, pictures, N, SIDE, gen_run_path(run, "samples.png"), err));
+    GEN_TRY(gen_film_write(run, "samples", gen_run_path(run, "samples-film.png"), err));
     if (!model->encode) return GEN_OK;
     gen_range test = t->data.splits[gen_data_test_split(&t->data)];
     for (int64_t i = 0; i < N_TEST; i++) indices[i] = test.first + i % test.n;
@@ -224,6 +226,9 @@ static gen_status train_and_report(training *t, gen_error *err)
     gen_emit_text(&t->terminal, t->run->progress.step, "note",
                   "%s on %s (%" PRId64 " training images), %s; run folder %s", t->run->settings.model->name,
                   t->data.name, t->data.splits[GEN_SPLIT_TRAIN].n, t->device->name, t->run->folder);
+    gen_model_context m = gen_run_context(t->run, t->run->settings.train.batch);
+    if (t->run->settings.model->healthy)
+        gen_emit_text(&t->terminal, t->run->progress.step, "note", "%s", t->run->settings.model->healthy(&m));
     gen_train_hooks hooks = { gen_journal_sink(journal), &stop_requested };
     gen_status status = gen_train(t->run, &t->data, &hooks, err);
     if (status == GEN_OK) status = gen_journal_error(journal, err);

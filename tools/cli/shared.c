@@ -52,6 +52,27 @@ gen_status cli_grid_size(const cli_args *a, int64_t fallback, int64_t *columns, 
     return GEN_OK;
 }
 
+/* A grid with text chunks about the run, in the arena. */
+static gen_status make_grid(const gen_run *run, const float *pictures, int64_t n, int32_t columns, gen_arena *arena,
+                            gen_image *image, gen_error *err)
+{
+    enum { N_TEXTS = 5 };
+    gen_grid grid = { .columns = columns, .padding_px = 1, .background = 0, .low = 0, .high = 1 };
+    GEN_TRY(gen_image_grid(pictures, (int32_t)n, (int32_t)run->height, (int32_t)run->width, (int32_t)run->channels,
+                           &grid, arena, image, err));
+    gen_image_text *texts = gen_arena_alloc(arena, N_TEXTS * sizeof *texts);
+    char *seed = gen_arena_printf(arena, "%" PRId64, run->settings.train.seed);
+    if (!texts || !seed) return gen_fail(err, GEN_NO_MEMORY, "no memory for a picture");
+    texts[0] = (gen_image_text){ "Software", "gen " GEN_VERSION };
+    texts[1] = (gen_image_text){ "model", run->settings.model->name };
+    texts[2] = (gen_image_text){ "data", run->data_name };
+    texts[3] = (gen_image_text){ "seed", seed };
+    texts[4] = (gen_image_text){ "weights", "averaged (EMA)" };
+    image->texts = texts;
+    image->n_texts = gen_checkpoint_has_averages(run) ? N_TEXTS : N_TEXTS - 1;
+    return GEN_OK;
+}
+
 gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, int32_t columns, const char *path,
                           gen_error *err)
 {
@@ -59,21 +80,8 @@ gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, 
     gen_image image;
     gen_bytes png;
     if (!arena) return gen_fail(err, GEN_NO_MEMORY, "no memory for a picture");
-    gen_grid grid = { .columns = columns, .padding_px = 1, .background = 0, .low = 0, .high = 1 };
-    gen_status status = gen_image_grid(pictures, (int32_t)n, (int32_t)run->height, (int32_t)run->width,
-                                       (int32_t)run->channels, &grid, arena, &image, err);
-    if (status == GEN_OK) {
-        char seed[24];
-        snprintf(seed, sizeof seed, "%" PRId64, run->settings.train.seed);
-        gen_image_text texts[] = { { "Software", "gen " GEN_VERSION },
-                                   { "model", run->settings.model->name },
-                                   { "data", run->data_name },
-                                   { "seed", seed },
-                                   { "weights", "averaged (EMA)" } };
-        image.texts = texts;
-        image.n_texts = run->settings.model->denoise && run->settings.train.ema > 0 ? 5 : 4;
-        status = gen_png_write(&image, arena, &png, err);
-    }
+    gen_status status = make_grid(run, pictures, n, columns, arena, &image, err);
+    if (status == GEN_OK) status = gen_png_write(&image, arena, &png, err);
     if (status == GEN_OK) status = gen_file_write(path, png.data, png.size, err);
     gen_arena_free(arena);
     return status;
@@ -95,6 +103,38 @@ gen_status cli_fit_mixture(const cli_args *a, gen_run *run, const gen_dataset *d
     if (!data) data = &own;
     return gen_mixture_of_codes(run, data, data->splits[GEN_SPLIT_TRAIN], a->o.components,
                                 (uint64_t)run->settings.train.seed, a->arena, mixture, err);
+}
+
+static gen_status write_film(const gen_run *run, const float *pictures, int64_t frames, int64_t n, int32_t columns,
+                             const char *path, gen_arena *arena, gen_error *err)
+{
+    enum { DELAY_MS = 80 };
+    int64_t pixels = n * run->height * run->width * run->channels;
+    gen_image *images = gen_arena_alloc(arena, (size_t)frames * sizeof *images);
+    gen_bytes png;
+    if (!images) return gen_fail(err, GEN_NO_MEMORY, "no memory for %" PRId64 " frames", frames);
+    for (int64_t f = 0; f < frames; f++)
+        GEN_TRY(make_grid(run, pictures + f * pixels, n, columns, arena, &images[f], err));
+    GEN_TRY(gen_apng_write(images, (int32_t)frames, DELAY_MS, 0, arena, &png, err));
+    return gen_file_write(path, png.data, png.size, err);
+}
+
+gen_status cli_write_frames(const gen_run *run, const float *pictures, int64_t frames, int64_t n, int32_t columns,
+                            const char *path, gen_error *err)
+{
+    int64_t pixels = n * run->height * run->width * run->channels;
+    gen_arena *arena = gen_arena_new();
+    gen_status status = arena ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for frames");
+    bool folder = *path && path[strlen(path) - 1] == '/';
+    if (status == GEN_OK && !folder) status = write_film(run, pictures, frames, n, columns, path, arena, err);
+    if (status == GEN_OK && folder) status = gen_folder_make(path, err);
+    for (int64_t f = 0; folder && f < frames && status == GEN_OK; f++) {
+        char *file = gen_arena_printf(arena, "%sframe-%04" PRId64 ".png", path, f + 1);
+        status = file ? cli_write_grid(run, pictures + f * pixels, n, columns, file, err)
+                      : gen_fail(err, GEN_NO_MEMORY, "no memory for frames");
+    }
+    gen_arena_free(arena);
+    return status;
 }
 
 gen_status cli_print_file(cli_args *a, const char *path, int64_t n, const char *things, gen_error *err)
