@@ -307,8 +307,8 @@ static int with_run(cli_args *a, const cli_verb *verb, gen_status (*work)(pictur
     if (cli_need_words(verb, a, 1, 1, err) != GEN_OK) return CLI_USAGE;
     gen_status status = open_pictures(&p, err);
     if (status == GEN_OK) status = may_have_label(&p, err);
-    if (status == GEN_OK) say_averages(&p);
     if (status == GEN_OK) status = work(&p, err);
+    if (status == GEN_OK) say_averages(&p);
     if (p.run) cli_close_run(p.run, p.device);
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
