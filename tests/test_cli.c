@@ -272,6 +272,7 @@ TEST(cli_failed_work_exits_with_1_and_one_sentence)
     expect_says("eval shared bars.idx3-ubyte --features shared --n 1", FAILED, "at least 2 pictures");
     expect_says("train vae " SMALL "--out none1 --freeze enx", USAGE, "--freeze enx: no weight's name starts so");
     expect_says("train vae " SMALL "--out none2 --from nowhere", FAILED, "--from nowhere");
+    expect_says("reconstruct shared --sampler gmm", USAGE, "--sampler gmm is of gen sample");
     expect_says("sample shared --label 1", USAGE, "train with --conditional");
     expect_says("train vae " SMALL "--conditional --out none", USAGE, "--conditional needs labels");
     expect_says("sample shared -o /nowhere/a.png", FAILED, "/nowhere/a.png");

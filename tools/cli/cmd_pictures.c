@@ -306,6 +306,9 @@ static int with_run(cli_args *a, const cli_verb *verb, gen_status (*work)(pictur
     pictures p = { .a = a };
     if (cli_need_words(verb, a, 1, 1, err) != GEN_OK) return CLI_USAGE;
     gen_status status = open_pictures(&p, err);
+    if (status == GEN_OK && cli_wants_mixture(a) && verb != &cli_sample)
+        status = gen_fail(err, GEN_BAD_OPTION, "--sampler gmm is of gen sample and gen eval; gen %s draws no codes",
+                          verb->name);
     if (status == GEN_OK) status = may_have_label(&p, err);
     if (status == GEN_OK) status = work(&p, err);
     if (status == GEN_OK) say_averages(&p);
