@@ -135,9 +135,11 @@ static gen_node *with_label(gen_graph *g, gen_node *z, gen_node *one_hot)
 static gen_node *make_pictures(gan *t, gan_mode mode)
 {
     gen_graph *g = t->g;
+    const gen_model_context *m = t->m;
     bool none = !strcmp(t->o->generator, "none");
     gen_graph_scope(g, "z");
-    gen_node *noise = none ? gen_uniform(g, t->real->shape) : gen_normal(g, GEN_SHAPE(t->m->batch, t->o->latent));
+    gen_node *noise = none ? gen_uniform(g, GEN_SHAPE(m->batch, m->height, m->width, m->channels))
+                           : gen_normal(g, GEN_SHAPE(m->batch, t->o->latent));
     gen_graph_scope(g, "");
     return none ? gen_affine(g, noise, 2, -1) : gan_generator(g, &t->net, with_label(g, noise, t->label), mode);
 }

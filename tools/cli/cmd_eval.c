@@ -90,8 +90,11 @@ static gen_status evaluate(evaluation *e, gen_error *err)
     double nll;
     if (e->run->settings.model->denoise) GEN_TRY(cli_set_sampler(a, e->run, err));
     GEN_TRY(open_data(e, err));
-    e->compared = *a->o.features || a->o.n;
-    if (e->run->settings.model->eval || !e->compared) GEN_TRY(means(e, err));
+    const gen_model *model = e->run->settings.model;
+    bool only_pictures =
+        !model->eval && (model->decode || model->denoise); /* a GAN: there is nothing else to measure */
+    e->compared = *a->o.features || a->o.n || only_pictures;
+    if (model->eval || !e->compared) GEN_TRY(means(e, err));
     GEN_TRY(codes(e, err));
     if (a->o.is_samples) {
         GEN_TRY(gen_nll(e->run, &e->data, e->range, a->o.is_samples, &nll, err));
