@@ -2,8 +2,8 @@
  *
  *   element e of sample n is word e % 4 of the Philox block { e / 4, first_sample + n, low half of step, key folded to 32 bits }, key = seed
  *
- * LANES blocks go through the rounds together as plain loops over arrays, which the compiler turns into vectors. Normal numbers stay with the scalar
- * Box-Muller in double: its logarithm and sine decide the last bit.
+ * VEC_W blocks go through the rounds together, LANES at a time. Normal numbers stay with the scalar Box-Muller in double: its logarithm and sine decide
+ * the last bit.
  */
 #include "core/rng.h"
 #include "kernels/cpu/kernel.h"
@@ -33,22 +33,33 @@ static void setup(const gen_call *c, cpu_work *w)
         gen_shape_count(y) ? cpu_parts_for(samples_of(y) * sample_blocks(y), c->op == GEN_OP_NORMAL ? 256 : 2048) : 1;
 }
 
+/* The rounds of VEC_W blocks whose first words are in c[0] (Salmon et al. 2011, as in core/rng.c). */
+VEC_INLINE void philox_rounds(uint64_t seed, veci c[4])
+{
+    uint32_t key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
+    const veci m0 = vec_iset((int32_t)0xD2511F53u), m1 = vec_iset((int32_t)0xCD9E8D57u);
+    for (int round = 0; round < ROUNDS; round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u) {
+        veci high0, high1, low0 = vec_mul_wide(c[0], m0, &high0), low1 = vec_mul_wide(c[2], m1, &high1);
+        c[0] = vec_ixor(vec_ixor(high1, c[1]), vec_iset((int32_t)key0));
+        c[2] = vec_ixor(vec_ixor(high0, c[3]), vec_iset((int32_t)key1));
+        c[1] = low1;
+        c[3] = low0;
+    }
+}
+
 /* Words of blocks first .. first + LANES - 1 of a sample: word[lane * 4 + i]. */
 static void philox_lanes(uint64_t seed, uint32_t first, uint32_t sample, uint32_t step, uint32_t key, uint32_t *word)
 {
-    uint32_t c0[LANES], c1[LANES], c2[LANES], c3[LANES], key0 = (uint32_t)seed, key1 = (uint32_t)(seed >> 32);
-    for (int i = 0; i < LANES; i++) c0[i] = first + (uint32_t)i, c1[i] = sample, c2[i] = step, c3[i] = key;
-    for (int round = 0; round < ROUNDS;
-         round++, key0 += 0x9E3779B9u, key1 += 0xBB67AE85u) /* Salmon et al. 2011, as in core/rng.c */
-        for (int i = 0; i < LANES; i++) {
-            uint64_t product0 = (uint64_t)0xD2511F53u * c0[i], product1 = (uint64_t)0xCD9E8D57u * c2[i];
-            c0[i] = (uint32_t)(product1 >> 32) ^ c1[i] ^ key0;
-            c2[i] = (uint32_t)(product0 >> 32) ^ c3[i] ^ key1;
-            c1[i] = (uint32_t)product1;
-            c3[i] = (uint32_t)product0;
-        }
-    for (int i = 0; i < LANES; i++)
-        word[4 * i] = c0[i], word[4 * i + 1] = c1[i], word[4 * i + 2] = c2[i], word[4 * i + 3] = c3[i];
+    uint32_t number[VEC_W], out[4][VEC_W];
+    for (uint32_t lane = 0; lane < LANES; lane += VEC_W) {
+        for (uint32_t i = 0; i < VEC_W; i++) number[i] = first + lane + i;
+        veci c[4] = { vec_bits(vec_load((const float *)number)), vec_iset((int32_t)sample), vec_iset((int32_t)step),
+                      vec_iset((int32_t)key) };
+        philox_rounds(seed, c);
+        for (int k = 0; k < 4; k++) vec_store((float *)out[k], vec_of_bits(c[k]));
+        for (uint32_t i = 0; i < VEC_W; i++)
+            for (uint32_t k = 0; k < 4; k++) word[4 * (lane + i) + k] = out[k][i];
+    }
 }
 
 /* 4 LANES numbers from their words. */

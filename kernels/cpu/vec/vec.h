@@ -78,6 +78,10 @@ VEC_INLINE vecm vec_ieq(veci a, veci b) { return _mm512_cmpeq_epi32_mask(a, b); 
 #define vec_ishl(a, n) _mm512_slli_epi32(a, n)
 #define vec_isar(a, n) _mm512_srai_epi32(a, n)
 #define vec_ishr(a, n) _mm512_srli_epi32(a, n)
+VEC_INLINE veci vec_product_low(veci even, veci odd) { return _mm512_mask_blend_epi32(0xAAAA, even, _mm512_slli_epi64(odd, 32)); }
+VEC_INLINE veci vec_product_high(veci even, veci odd) { return _mm512_mask_blend_epi32(0xAAAA, _mm512_srli_epi64(even, 32), odd); }
+#define vec_mul_even(a, b) _mm512_mul_epu32(a, b)
+#define vec_odd(a) _mm512_srli_epi64(a, 32)
 VEC_INLINE vecf vec_floor(vecf a) { return _mm512_roundscale_ps(a, _MM_FROUND_TO_NEG_INF | _MM_FROUND_NO_EXC); }
 
 #elif VEC_ISA == 2
@@ -122,6 +126,10 @@ VEC_INLINE vecm vec_ieq(veci a, veci b) { return _mm256_castsi256_ps(_mm256_cmpe
 #define vec_ishl(a, n) _mm256_slli_epi32(a, n)
 #define vec_isar(a, n) _mm256_srai_epi32(a, n)
 #define vec_ishr(a, n) _mm256_srli_epi32(a, n)
+VEC_INLINE veci vec_product_low(veci even, veci odd) { return _mm256_blend_epi32(even, _mm256_slli_epi64(odd, 32), 0xAA); }
+VEC_INLINE veci vec_product_high(veci even, veci odd) { return _mm256_blend_epi32(_mm256_srli_epi64(even, 32), odd, 0xAA); }
+#define vec_mul_even(a, b) _mm256_mul_epu32(a, b)
+#define vec_odd(a) _mm256_srli_epi64(a, 32)
 VEC_INLINE vecf vec_floor(vecf a) { return _mm256_floor_ps(a); }
 
 #else
@@ -172,6 +180,16 @@ VEC_INLINE vecm vec_ieq(veci a, veci b) { return _mm_castsi128_ps(_mm_cmpeq_epi3
 #define vec_ishl(a, n) _mm_slli_epi32(a, n)
 #define vec_isar(a, n) _mm_srai_epi32(a, n)
 #define vec_ishr(a, n) _mm_srli_epi32(a, n)
+VEC_INLINE veci vec_product_low(veci even, veci odd)
+{
+    return _mm_or_si128(_mm_and_si128(even, _mm_set_epi32(0, -1, 0, -1)), _mm_slli_epi64(odd, 32));
+}
+VEC_INLINE veci vec_product_high(veci even, veci odd)
+{
+    return _mm_or_si128(_mm_srli_epi64(even, 32), _mm_and_si128(odd, _mm_set_epi32(-1, 0, -1, 0)));
+}
+#define vec_mul_even(a, b) _mm_mul_epu32(a, b)
+#define vec_odd(a) _mm_srli_epi64(a, 32)
 /* SSE2 has no rounding instruction: truncate, step down where that went up; numbers without a fraction (2^23 and more, NaN) pass through. */
 VEC_INLINE vecf vec_floor(vecf a)
 {
@@ -184,6 +202,14 @@ VEC_INLINE vecf vec_floor(vecf a)
 
 #endif
 // clang-format on
+
+/* a b of unsigned lanes: the low halves; the high ones go to *high. The hardware multiplies every other lane. */
+VEC_INLINE veci vec_mul_wide(veci a, veci b, veci *high)
+{
+    veci even = vec_mul_even(a, b), odd = vec_mul_even(vec_odd(a), vec_odd(b));
+    *high = vec_product_high(even, odd);
+    return vec_product_low(even, odd);
+}
 
 VEC_INLINE vecf vec_abs(vecf a)
 {
