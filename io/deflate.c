@@ -54,15 +54,29 @@ static int inflate_all(z_stream *z, const uint8_t *data, size_t size, uint8_t *o
     return rc;
 }
 
-gen_status gen_gunzip(const void *data, size_t size, void *out, size_t out_size, size_t *got, int *more, gen_error *err)
+/* window_bits: zlib's, which also say what is around the stream. */
+static gen_status unpack(const char *format, int window_bits, const void *data, size_t size, void *out, size_t out_size,
+                         size_t *got, int *more, gen_error *err)
 {
     z_stream z = { .zalloc = allocate, .zfree = release };
-    int rc = inflateInit2(&z, 15 + 16);
+    int rc = inflateInit2(&z, window_bits);
     if (rc == Z_OK) rc = inflate_all(&z, data, size, out, out_size, got, more);
     inflateEnd(&z);
     if (rc == Z_STREAM_END) return GEN_OK;
-    if (rc == Z_MEM_ERROR) return gen_fail(err, GEN_NO_MEMORY, "no memory to unpack gzip");
-    return gen_fail(err, GEN_BAD_FILE, "gzip: the packed data are %s", rc == Z_BUF_ERROR ? "cut short" : "damaged");
+    if (rc == Z_MEM_ERROR) return gen_fail(err, GEN_NO_MEMORY, "no memory to unpack %s", format);
+    return gen_fail(err, GEN_BAD_FILE, "%s: the packed data are %s", format,
+                    rc == Z_BUF_ERROR ? "cut short" : "damaged");
+}
+
+gen_status gen_gunzip(const void *data, size_t size, void *out, size_t out_size, size_t *got, int *more, gen_error *err)
+{
+    return unpack("gzip", 15 + 16, data, size, out, out_size, got, more, err);
+}
+
+gen_status gen_inflate(const void *data, size_t size, void *out, size_t out_size, size_t *got, int *more,
+                       gen_error *err)
+{
+    return unpack("zlib", 15, data, size, out, out_size, got, more, err);
 }
 
 gen_status gen_deflate(const void *data, size_t size, gen_arena *arena, gen_bytes *out, gen_error *err)

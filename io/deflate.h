@@ -21,6 +21,10 @@ int gen_is_gzip(const void *data, size_t size);
 gen_status gen_gunzip(const void *data, size_t size, void *out, size_t out_size, size_t *got, int *more,
                       gen_error *err);
 
+/* The same for the zlib format (RFC 1950). */
+gen_status gen_inflate(const void *data, size_t size, void *out, size_t out_size, size_t *got, int *more,
+                       gen_error *err);
+
 /* zlib format (RFC 1950), as PNG wants it. */
 gen_status gen_deflate(const void *data, size_t size, gen_arena *arena, gen_bytes *out, gen_error *err);
 
