@@ -4,6 +4,12 @@
 
 enum { NAME_BYTES = 160 };
 
+/* 1 of the scalar that builders give after a failure */
+static int64_t channels_of(const gen_node *x)
+{
+    return x->shape.rank ? x->shape.dim[x->shape.rank - 1] : 1;
+}
+
 static const char *join(char *buffer, const char *layer, const char *part)
 {
     snprintf(buffer, NAME_BYTES, "%s.%s", layer, part);
@@ -81,7 +87,7 @@ gen_node *nn_dense(gen_graph *g, gen_node *x, const char *layer, int64_t out, nn
 {
     gen_graph_scope(g, layer);
     char name[NAME_BYTES];
-    int64_t in = x->shape.rank ? x->shape.dim[x->shape.rank - 1] : 1; /* rank 0: x is what a failed builder returned */
+    int64_t in = channels_of(x);
     gen_param_spec weight = weight_spec(spec.init, spec.sigma, in, out);
     weight.layout = GEN_LAYOUT_DENSE;
     const gen_shape *image = x->op == GEN_OP_RESHAPE ? &x->in[0]->shape : &x->shape;
@@ -137,7 +143,7 @@ gen_node *nn_batch_norm(gen_graph *g, gen_node *x, const char *layer, nn_norm_sp
     gen_graph_scope(g, layer);
     if (spec.eps == 0) spec.eps = 1e-5;
     if (spec.momentum == 0) spec.momentum = 0.1;
-    int64_t c = x->shape.dim[x->shape.rank - 1];
+    int64_t c = channels_of(x);
     gen_node *gamma = spec.no_affine ? gen_fill(g, GEN_SHAPE(c), 1) : channel_param(g, layer, "weight", c, 1, false);
     gen_node *beta = spec.no_affine ? gen_fill(g, GEN_SHAPE(c), 0) : channel_param(g, layer, "bias", c, 0, false);
     gen_node *mean = channel_param(g, layer, "running_mean", c, 0, true);
@@ -160,7 +166,7 @@ gen_node *nn_batch_norm(gen_graph *g, gen_node *x, const char *layer, nn_norm_sp
 gen_node *nn_group_norm(gen_graph *g, gen_node *x, const char *layer, int32_t groups, nn_norm_spec spec)
 {
     gen_graph_scope(g, layer);
-    int64_t c = x->shape.dim[x->shape.rank - 1];
+    int64_t c = channels_of(x);
     gen_node *gamma = spec.no_affine ? gen_fill(g, GEN_SHAPE(c), 1) : channel_param(g, layer, "weight", c, 1, false);
     gen_node *beta = spec.no_affine ? gen_fill(g, GEN_SHAPE(c), 0) : channel_param(g, layer, "bias", c, 0, false);
     gen_node *y = gen_group_norm(g, x, gamma, beta, groups ? groups : (int32_t)c, spec.eps == 0 ? 1e-5 : spec.eps);

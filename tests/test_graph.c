@@ -73,6 +73,20 @@ TEST(graph_same_padding_is_tensorflows)
     }
 }
 
+/* What a builder gives after a failure is a scalar, which has no last axis. */
+TEST(graph_norms_after_a_failure_change_nothing)
+{
+    gen_graph *g = gen_graph_new();
+    gen_error err = { 0 };
+    gen_node *bad = gen_reshape(g, gen_input(g, "x", GEN_SHAPE(2, 3)), GEN_SHAPE(7));
+    assert_int_equal(bad->shape.rank, 0);
+    nn_group_norm(g, bad, "norm", 0, (nn_norm_spec){ 0 });
+    nn_batch_norm(g, bad, "norm2", (nn_norm_spec){ .training = true });
+    assert_int_equal(gen_graph_check(g, &err), GEN_BAD_SHAPE);
+    assert_non_null(strstr(err.text, "reshape"));
+    gen_graph_free(g);
+}
+
 TEST(graph_broadcast_is_left_out_where_an_elementwise_op_does_it)
 {
     gen_graph *g = gen_graph_new();
