@@ -250,16 +250,17 @@ static gen_status fill_param(gen_run *run, int32_t i, const gen_tensor_entry *t,
     return status;
 }
 
-static gen_status fill_params(gen_run *run, const gen_safetensors *st, part file, gen_error *err)
+/* skipped: letters of the run's names that the file's lack */
+static gen_status fill_params(gen_run *run, const gen_safetensors *st, part file, size_t skipped, gen_error *err)
 {
     for (int32_t i = 0; i < gen_params_count(run->params); i++) {
         gen_param_info p = gen_params_get(run->params, i);
         if (!belongs(&p, file)) continue;
-        const gen_tensor_entry *t = gen_safetensors_find(st, p.name);
+        const gen_tensor_entry *t = gen_safetensors_find(st, p.name + skipped);
         if (!t && file == FOREIGN && is_average(&p)) t = gen_safetensors_find(st, p.name + 4);
         if (!t)
             return gen_fail(err, GEN_BAD_FILE, "tensor %s is missing: the file is of another model or other options",
-                            p.name);
+                            p.name + skipped);
         GEN_TRY(fill_param(run, i, t, err));
     }
     return GEN_OK;
@@ -294,7 +295,8 @@ static gen_status read_progress(const gen_safetensors *st, gen_progress *p, gen_
 }
 
 /* progress, and unless only that is wanted the parameters, of one file */
-static gen_status load_one(gen_run *run, const char *path, part file, bool fill, gen_progress *progress, gen_error *err)
+static gen_status load_one(gen_run *run, const char *path, part file, bool fill, size_t skipped, gen_progress *progress,
+                           gen_error *err)
 {
     gen_bytes map = { 0 };
     gen_safetensors st;
@@ -304,7 +306,7 @@ static gen_status load_one(gen_run *run, const char *path, part file, bool fill,
     if (status == GEN_OK) {
         status = gen_safetensors_read(map.data, map.size, arena, &st, err);
         if (status == GEN_OK && progress) status = read_progress(&st, progress, err);
-        if (status == GEN_OK && fill) status = fill_params(run, &st, file, err);
+        if (status == GEN_OK && fill) status = fill_params(run, &st, file, skipped, err);
         if (status != GEN_OK) gen_error_in_file(err, path, status);
         gen_file_unmap(&map);
     }
@@ -314,7 +316,12 @@ static gen_status load_one(gen_run *run, const char *path, part file, bool fill,
 
 gen_status gen_checkpoint_load_file(gen_run *run, const char *path, gen_error *err)
 {
-    return load_one(run, path, FOREIGN, true, NULL, err);
+    return load_one(run, path, FOREIGN, true, 0, NULL, err);
+}
+
+gen_status gen_checkpoint_load_part(gen_run *run, const char *path, const char *prefix, gen_error *err)
+{
+    return load_one(run, path, FOREIGN, true, strlen(prefix), NULL, err);
 }
 
 static gen_status take_params(gen_run *run, const gen_safetensors *st, gen_taken *taken, gen_error *err)
@@ -368,10 +375,11 @@ gen_status gen_checkpoint_load(gen_run *run, const char *which, gen_checkpoint_p
 {
     char *weights;
     GEN_TRY(gen_checkpoint_find(run, which, &weights, err));
-    GEN_TRY(load_one(run, weights, WEIGHTS, true, NULL, err));
+    GEN_TRY(load_one(run, weights, WEIGHTS, true, 0, NULL, err));
     if (which_part == GEN_CHECKPOINT_ALL)
-        return load_one(run, state_path(run, weights), STATE, true, &run->progress, err);
-    return gen_checkpoint_has_averages(run) ? load_one(run, state_path(run, weights), STATE, true, NULL, err) : GEN_OK;
+        return load_one(run, state_path(run, weights), STATE, true, 0, &run->progress, err);
+    return gen_checkpoint_has_averages(run) ? load_one(run, state_path(run, weights), STATE, true, 0, NULL, err)
+                                            : GEN_OK;
 }
 
 gen_status gen_checkpoint_resume(gen_run *run, gen_error *err)
@@ -379,6 +387,6 @@ gen_status gen_checkpoint_resume(gen_run *run, gen_error *err)
     char *weights;
     if (gen_checkpoint_find(run, "latest", &weights, NULL) != GEN_OK)
         return GEN_OK; /* killed before the first one: from the start */
-    GEN_TRY(load_one(run, state_path(run, weights), STATE, false, &run->progress, err));
+    GEN_TRY(load_one(run, state_path(run, weights), STATE, false, 0, &run->progress, err));
     return run->progress.best_step >= 0 ? gen_checkpoint_mark_best(run, err) : GEN_OK;
 }

@@ -35,6 +35,8 @@ gen_status gen_checkpoint_load(gen_run *run, const char *which, gen_checkpoint_p
 gen_status gen_checkpoint_resume(gen_run *run, gen_error *err);
 /* The weights of any file of safetensors with PyTorch's names, e.g. saved by PyTorch. They stand for averages too. */
 gen_status gen_checkpoint_load_file(gen_run *run, const char *path, gen_error *err);
+/* The same of a file whose names lack a prefix that all of this run's have: "g_ab." for a generator saved alone. */
+gen_status gen_checkpoint_load_part(gen_run *run, const char *path, const char *prefix, gen_error *err);
 /* Transfer: the weights of a run's folder (best-or-latest) or file that have a name and shape of this run's are taken, the rest stay as they are. Says
  * how many tensors were taken, and of this run's weights were not; the name of the first of those, which lives with the run (NULL: none).
  * GEN_BAD_FILE when none fits. */

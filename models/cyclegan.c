@@ -415,6 +415,12 @@ static bool any_size(const gen_model_context *m)
     return true;
 }
 
+/* What the net divides sides by */
+static int64_t whole(const gen_model_context *m)
+{
+    return !strcmp(options_of(m)->net, "unet") ? 16 : 4;
+}
+
 static int64_t batches(const gen_model_context *m)
 {
     (void)m;
@@ -424,7 +430,7 @@ static int64_t batches(const gen_model_context *m)
 static gen_status check(const gen_model_context *m, gen_error *err)
 {
     const cyclegan_options *o = options_of(m);
-    int64_t h = o->crop ? o->crop : m->height, w = o->crop ? o->crop : m->width, unit = strcmp(o->net, "unet") ? 4 : 16;
+    int64_t h = o->crop ? o->crop : m->height, w = o->crop ? o->crop : m->width, unit = whole(m);
     if (o->crop > m->height || o->crop > m->width)
         return gen_fail(err, GEN_BAD_OPTION,
                         "--crop %lld is larger than the pictures, %lldx%lld; --size makes them larger",
@@ -452,6 +458,7 @@ const gen_model gen_model_cyclegan = {
     .panel = panel,
     .translate = translate,
     .any_size = any_size,
+    .whole = whole,
     .batches = batches,
     .paired = true,
 };

@@ -82,6 +82,9 @@ typedef struct gen_model {
     void (*nll)(gen_graph *g, const gen_model_context *m, int64_t samples);
     void (*translate)(gen_graph *g, const gen_model_context *m);
     bool (*any_size)(const gen_model_context *m);
+    /* Does translate compute with all of a picture (instance norm's statistics)? Then tiles of it will not do: the whole goes through, with sides that are
+     * multiples of this number and at least twice it. NULL: tiles do. */
+    int64_t (*whole)(const gen_model_context *m);
     /* denoise: "x" [N,H,W,C] = y + sigma eps for pictures y in [-1,1], "sigma" [N], "time" [N] (models/noise.h; may be absent), "label" [N] where the
      * model is told labels, the number of classes meaning none -> "x0" [N,H,W,C], what y was. sampling: what models/sampler.h must know; arena keeps it.
      * Both or neither. With them a code is the first noise: D = H W C. */

@@ -201,6 +201,17 @@ gen_status gen_run_open(const char *folder, gen_device *device, gen_run_mode mod
     return status;
 }
 
+gen_status gen_run_in_memory(const gen_model *model, gen_device *device, gen_run **out, gen_error *err)
+{
+    gen_run *run = run_new(device);
+    if (!run) return gen_fail(err, GEN_NO_MEMORY, "no memory for a run");
+    run->folder = run->data_name = "";
+    gen_status status = gen_settings_start(&run->settings, model, run->arena, err);
+    if (status == GEN_OK) *out = run;
+    else gen_run_close(run);
+    return status;
+}
+
 gen_model_context gen_run_context(const gen_run *run, int64_t batch)
 {
     return (gen_model_context){ .options = run->settings.options,
@@ -209,6 +220,7 @@ gen_model_context gen_run_context(const gen_run *run, int64_t batch)
                                 .width = run->width,
                                 .channels = run->channels,
                                 .classes = run->classes,
+                                .direction = run->direction,
                                 .n_steps = 1,
                                 .steps_per_epoch = 1,
                                 .optim = gen_settings_optim(&run->settings, 1, 1) };

@@ -33,6 +33,7 @@ typedef struct gen_run {
     const char *data_name; /* "mnist" */
     gen_settings settings;
     int64_t height, width, channels, classes;
+    int32_t direction;  /* that graphs get: gen_model_context */
     gen_device *device; /* not owned */
     gen_params *params;
     gen_progress progress;
@@ -46,6 +47,8 @@ gen_status gen_run_create(const gen_settings *settings, const gen_dataset *data,
                           gen_error *err);
 /* Reads config.json; GEN_RUN_WRITE takes the lock (GEN_BUSY when another training holds it). No parameters yet. */
 gen_status gen_run_open(const char *folder, gen_device *device, gen_run_mode mode, gen_run **run, gen_error *err);
+/* A run without a folder, of nothing but memory: the model's defaults, sizes zero. For weights that came alone. */
+gen_status gen_run_in_memory(const gen_model *model, gen_device *device, gen_run **run, gen_error *err);
 void gen_run_close(gen_run *run); /* accepts NULL */
 
 /* The context for graphs of this run with this batch. */

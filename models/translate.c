@@ -85,6 +85,12 @@ static int64_t tile_side(int64_t n)
     return n > GEN_TILE_SIDE ? GEN_TILE_SIDE : n < LEAST_SIDE ? LEAST_SIDE : n;
 }
 
+/* The least side of a whole picture, padded, that the model takes. */
+static int64_t padded_side(int64_t n, int64_t unit)
+{
+    return n < 2 * unit ? 2 * unit : (n + unit - 1) / unit * unit;
+}
+
 /* A program of the tile's size: the run's own size is put back. */
 static gen_status make_program(tiling *t, gen_error *err)
 {
@@ -93,8 +99,9 @@ static gen_status make_program(tiling *t, gen_error *err)
     gen_model_context m = gen_run_context(run, 1);
     int64_t own_h = run->height, own_w = run->width;
     bool any_size = model->any_size && model->any_size(&m);
-    t->tile_h = any_size ? tile_side(t->h) : own_h;
-    t->tile_w = any_size ? tile_side(t->w) : own_w;
+    int64_t unit = model->whole ? model->whole(&m) : 0;
+    t->tile_h = unit ? padded_side(t->h, unit) : any_size ? tile_side(t->h) : own_h;
+    t->tile_w = unit ? padded_side(t->w, unit) : any_size ? tile_side(t->w) : own_w;
     run->height = t->tile_h;
     run->width = t->tile_w;
     gen_status status = gen_run_program(run, model->translate, "make pictures of pictures", 1, &t->program, err);

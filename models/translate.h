@@ -15,8 +15,9 @@ enum {
     GEN_TILE_SIDE = 256
 }; /* the largest tile of models that take any size; others take tiles of the training size */
 
-/* x[h,w,C] -> y[h,w,C]. Larger than a tile: tiles that overlap by a quarter and fade into each other. Smaller than what the model takes: the picture
- * goes on as its mirror image. Memory is that of one tile. GEN_UNSUPPORTED when the model maps no pictures. */
+/* x[h,w,C] -> y[h,w,C], in the run's direction. Larger than a tile: tiles that overlap by a quarter and fade into each other; a model that computes with
+ * whole pictures gets one tile that is all of it. Smaller than what the model takes: the picture goes on as its mirror image. Memory is that of one tile.
+ * GEN_UNSUPPORTED when the model maps no pictures. */
 gen_status gen_translate(gen_run *run, const float *x, int64_t h, int64_t w, float *y, gen_error *err);
 
 #ifdef __cplusplus

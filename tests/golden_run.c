@@ -179,8 +179,8 @@ static void feed_labels(const golden *t, gen_program *p)
 float *golden_map(const golden *t, gen_program *p, const char *input, const float *in, const char *output)
 {
     gen_error err = { 0 };
-    gen_shape shape = gen_program_shape(p, output);
-    float *out = gen_arena_alloc(t->arena, (size_t)gen_shape_count(&shape) * sizeof *out);
+    gen_shape shape = gen_program_shape(p, output); /* of a batch, which may be a part of the n rows */
+    float *out = gen_arena_alloc(t->arena, (size_t)(gen_shape_count(&shape) / shape.dim[0] * t->n) * sizeof *out);
     feed_labels(t, p);
     TEST_OK(gen_program_map(p, input, in, output, out, t->n, (gen_run_state){ .seed = t->seed }, &err));
     return out;

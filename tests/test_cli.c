@@ -10,6 +10,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "io/image.h"
 #include "io/json.h"
 #include "models/model.h"
 #include "tests/test.h"
@@ -583,4 +584,110 @@ TEST(cli_kill_9_ten_times_ends_in_the_same_bytes)
                      "killed/checkpoints/step-00004000.state.safetensors");
     expect_same_file("whole/checkpoints/best", "killed/checkpoints/best");
     expect_code("sample killed -o killed.png", GOOD);
+}
+
+/* ---- translate ---------------------------------------------------------------------------------------------------------------- */
+
+static void write_png(const char *name, int32_t w, int32_t h, int32_t channels, int32_t bits)
+{
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    gen_image image;
+    gen_bytes png;
+    TEST_OK(gen_image_new(w, h, channels, bits, arena, &image, &err));
+    for (int32_t i = 0; i < w * h * channels; i++)
+        if (bits == 16) image.px16[i] = (uint16_t)(i * 997);
+        else image.px8[i] = (uint8_t)(i * 31 % 251);
+    TEST_OK(gen_png_write(&image, arena, &png, &err));
+    TEST_OK(gen_file_write(in_work(name), png.data, png.size, &err));
+    gen_arena_free(arena);
+}
+
+static gen_image read_back(const char *name, gen_arena *arena)
+{
+    gen_error err = { 0 };
+    gen_bytes file;
+    gen_image image;
+    TEST_OK(gen_file_read(in_work(name), GEN_FILE_ANY_SIZE, arena, &file, &err));
+    TEST_OK(gen_image_read(file.data, file.size, arena, &image, &err));
+    return image;
+}
+
+/* Two sets of six pictures, and a run that has seen them for two steps */
+static void need_translator(void)
+{
+    need_binary();
+    if (exists("cyc/config.json")) return;
+    gen_error err = { 0 };
+    TEST_OK(gen_folder_make(in_work("set_a"), &err));
+    TEST_OK(gen_folder_make(in_work("set_b"), &err));
+    for (int i = 0; i < 12; i++) {
+        char name[32];
+        snprintf(name, sizeof name, "set_%c/%d.png", i % 2 ? 'b' : 'a', i);
+        write_png(name, 32, 32, 3, 8);
+    }
+    expect_code("train cyclegan --a set_a --b set_b --size 32 --ngf 2 --ndf 2 --blocks 1 --steps 2 --quiet --out cyc",
+                GOOD);
+}
+
+static void expect_translated(const char *in, const char *out, int32_t channels, int32_t bits)
+{
+    char command[200];
+    gen_arena *arena = gen_arena_new();
+    snprintf(command, sizeof command, "translate cyc %s -o %s --to a", in, out);
+    expect_code(command, GOOD);
+    gen_image from = read_back(in, arena), to = read_back(out, arena);
+    assert_int_equal(to.width_px, from.width_px);
+    assert_int_equal(to.height_px, from.height_px);
+    assert_int_equal(to.channels, channels);
+    assert_true((to.px16 != NULL) == (bits == 16));
+    bool alpha = channels == 4; /* is as it was */
+    for (int32_t i = 0; alpha && i < to.width_px * to.height_px; i++) {
+        int32_t a = 4 * i + 3, b = from.channels * (i + 1) - 1;
+        assert_int_equal(to.px16 ? to.px16[a] : to.px8[a], from.px16 ? from.px16[b] : from.px8[b]);
+    }
+    gen_arena_free(arena);
+}
+
+TEST(cli_translates_pictures_of_any_shape_and_kind)
+{
+    need_translator();
+    write_png("rgb.png", 37, 3, 3, 8);
+    write_png("grey.png", 1, 1, 1, 8);
+    write_png("grey_alpha.png", 9, 50, 2, 8);
+    write_png("deep.png", 20, 21, 4, 16);
+    expect_translated("rgb.png", "t_rgb.png", 3, 8);
+    expect_translated("rgb.png", "t_rgb.ppm", 3, 8);
+    expect_translated("rgb.png", "t_rgb.jpg", 3, 8);
+    expect_translated("t_rgb.jpg", "t_again.png", 3, 8);
+    expect_translated("grey.png", "t_grey.png", 3, 8);
+    expect_translated("grey_alpha.png", "t_grey_alpha.png", 4, 8);
+    expect_translated("deep.png", "t_deep.png", 4, 16);
+    expect_code("translate cyc rgb.png set_a -o both/ --json", GOOD);
+    assert_true(exists("both/rgb.png") && exists("both/0.png") && exists("both/10.png"));
+    expect_code("translate cyc/checkpoints/latest set_b --to a -o from_file", GOOD); /* the weights alone */
+    assert_true(exists("from_file/11.png"));
+}
+
+TEST(cli_translate_says_what_is_wrong_and_loses_nothing)
+{
+    need_translator();
+    need_run();
+    gen_error err = { 0 };
+    write_png("rgb.png", 37, 3, 3, 8);
+    expect_says("translate cyc rgb.png --to c", USAGE, "expected a or b");
+    expect_says("translate cyc rgb.png -o out.gif", USAGE, ".png");
+    expect_says("translate cyc none.png", FAILED, "none.png");
+    expect_says("translate cyc set_a -o set_a", USAGE, "would be replaced");
+    expect_says("translate cyc set_a/0.png set_a -o twice", USAGE, "would both become");
+    expect_says("translate cyc set_a -o rgb.png", USAGE, "need a folder");
+    expect_says("translate shared rgb.png", FAILED, "cannot make pictures of pictures");
+    expect_says("translate rgb.png rgb.png", FAILED, "rgb.png");
+    TEST_OK(gen_folder_make(in_work("mixed"), &err));
+    write_png("mixed/good.png", 8, 8, 3, 8);
+    TEST_OK(gen_file_write(in_work("mixed/bad.png"), "no picture", 10, &err));
+    const outcome *o = expect_code("translate cyc mixed -o mixed_out", FAILED);
+    assert_non_null(strstr(o->err, "mixed/bad.png"));
+    assert_non_null(strstr(o->err, "1 of 2"));
+    assert_true(exists("mixed_out/good.png") && !exists("mixed_out/bad.png"));
 }

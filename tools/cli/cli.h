@@ -20,9 +20,9 @@ enum { CLI_GOOD = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 typedef struct cli_options {
     const char *output, *device, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind, *mode, *op,
-        *levels, *features, *mask, *sampler, *sample_steps, *spacing, *guidance, *eta, *churn, *clip;
+        *levels, *features, *mask, *sampler, *sample_steps, *spacing, *guidance, *eta, *churn, *clip, *to;
     int64_t json, quiet, threads, seed, n, frames, walk, is_samples, limit, add_label, sub_label, label, explain_memory,
-        profile, markdown, steps, batch, resample, bits, components, help;
+        profile, markdown, steps, batch, resample, bits, components, quality, help;
     double strength, low, high, seconds;
 } cli_options;
 
@@ -45,8 +45,8 @@ typedef struct cli_verb {
 } cli_verb;
 
 extern const cli_verb cli_train, cli_sample, cli_reconstruct, cli_encode, cli_interpolate, cli_plot, cli_eval, cli_info,
-    cli_denoise, cli_inpaint, cli_img2img, cli_data, cli_list, cli_bench, cli_devices, cli_help, cli_completion,
-    cli_version;
+    cli_denoise, cli_translate, cli_inpaint, cli_img2img, cli_data, cli_list, cli_bench, cli_devices, cli_help,
+    cli_completion, cli_version;
 extern const gen_option cli_option_rows[];
 extern const cli_verb *const cli_verbs[]; /* NULL ends it */
 const cli_verb *cli_verb_find(const char *name);

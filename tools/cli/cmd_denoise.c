@@ -3,12 +3,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "io/file.h"
-#include "io/image.h"
 #include "models/data.h"
 #include "models/evaluate.h"
-#include "models/translate.h"
 #include "tools/cli/cli.h"
+#include "tools/cli/picture_file.h"
 
 typedef struct denoising {
     cli_args *a;
@@ -25,65 +23,9 @@ static float *floats(denoising *d, int64_t n, gen_error *err)
 
 /* ---- one picture ------------------------------------------------------------------------------------------------------------ */
 
-static void take_plane(const float *rgba, int64_t n, int channel, float *plane)
-{
-    for (int64_t i = 0; i < n; i++) plane[i] = rgba[4 * i + channel];
-}
-
-static void put_plane(const float *plane, int64_t n, int channel, float *rgba)
-{
-    for (int64_t i = 0; i < n; i++) rgba[4 * i + channel] = plane[i];
-}
-
-/* A model of grey pictures sees the colours one after the other; grey pictures have one. */
-static gen_status denoise_planes(denoising *d, float *rgba, int64_t h, int64_t w, bool grey, gen_error *err)
-{
-    float *in = floats(d, h * w, err), *out = floats(d, h * w, err);
-    if (!in || !out) return GEN_NO_MEMORY;
-    for (int channel = 0; channel < (grey ? 1 : 3); channel++) {
-        take_plane(rgba, h * w, channel, in);
-        GEN_TRY(gen_translate(d->run, in, h, w, out, err));
-        put_plane(out, h * w, channel, rgba);
-    }
-    for (int channel = 1; channel < 3 && grey; channel++) put_plane(out, h * w, channel, rgba);
-    return GEN_OK;
-}
-
-/* Colours of rgba[h,w,4] in place; alpha stays as it was. */
-static gen_status denoise_colours(denoising *d, float *rgba, int64_t h, int64_t w, bool grey, gen_error *err)
-{
-    int64_t c = d->run->channels;
-    if (c == 1) return denoise_planes(d, rgba, h, w, grey, err);
-    float *in = floats(d, h * w * c, err), *out = floats(d, h * w * c, err);
-    if (!in || !out) return GEN_NO_MEMORY;
-    for (int64_t i = 0; i < h * w * c; i++) in[i] = rgba[i / c * 4 + i % c];
-    GEN_TRY(gen_translate(d->run, in, h, w, out, err));
-    for (int64_t i = 0; i < h * w; i++)
-        for (int64_t k = 0; k < 3; k++) rgba[4 * i + k] = out[i * c + k];
-    return GEN_OK;
-}
-
-/* rgba[h,w,4] into the samples of an image that has its own channels and bits. */
-static void put_samples(const float *rgba, gen_image *image)
-{
-    int32_t channels = image->channels, colours = channels < 3 ? 1 : 3;
-    size_t n = (size_t)image->width_px * (size_t)image->height_px;
-    for (size_t i = 0; i < n; i++)
-        for (int32_t k = 0; k < colours; k++) { /* alpha, the last of 2 or 4, is left alone */
-            const float *pixel = rgba + 4 * i;
-            float v = colours == 1 ? 0.299f * pixel[0] + 0.587f * pixel[1] + 0.114f * pixel[2] : pixel[k];
-            size_t at = i * (size_t)channels + (size_t)k;
-            v = v < 0 ? 0 : v > 1 ? 1 : v;
-            if (image->px16) image->px16[at] = (uint16_t)(v * 65535 + 0.5f);
-            else image->px8[at] = (uint8_t)(v * 255 + 0.5f);
-        }
-}
-
 static gen_status save(denoising *d, const gen_image *image, const char *path, gen_error *err)
 {
-    gen_bytes png;
-    GEN_TRY(gen_png_write(image, d->a->arena, &png, err));
-    GEN_TRY(gen_file_write(path, png.data, png.size, err));
+    GEN_TRY(cli_write_picture(image, path, GEN_JPEG_QUALITY, d->a->arena, err));
     if (!d->a->o.json) {
         printf("%s: %dx%d pixels\n", path, image->width_px, image->height_px);
         return GEN_OK;
@@ -99,16 +41,11 @@ static gen_status save(denoising *d, const gen_image *image, const char *path, g
 
 static gen_status denoise_file(denoising *d, const char *path, gen_error *err)
 {
-    gen_bytes file;
     gen_image image;
-    GEN_TRY(gen_file_read(path, GEN_FILE_ANY_SIZE, d->a->arena, &file, err));
-    gen_status status = gen_image_read(file.data, file.size, d->a->arena, &image, err);
-    if (status != GEN_OK) return gen_error_in_file(err, path, status);
-    float *rgba = floats(d, (int64_t)image.height_px * image.width_px * 4, err);
-    if (!rgba) return GEN_NO_MEMORY;
-    gen_image_to_float(&image, 4, rgba);
-    GEN_TRY(denoise_colours(d, rgba, image.height_px, image.width_px, image.channels < 3, err));
-    put_samples(rgba, &image);
+    float *rgba;
+    GEN_TRY(cli_read_picture(path, 4, d->a->arena, &image, &rgba, err));
+    GEN_TRY(cli_translate_colours(d->run, rgba, image.height_px, image.width_px, image.channels < 3, d->a->arena, err));
+    cli_put_colours(rgba, &image);
     return save(d, &image, *d->a->o.output ? d->a->o.output : "denoised.png", err);
 }
 

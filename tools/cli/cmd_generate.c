@@ -8,6 +8,7 @@
 #include "models/evaluate.h"
 #include "models/generate.h"
 #include "tools/cli/cli.h"
+#include "tools/cli/picture_file.h"
 
 static float *floats(cli_args *a, int64_t n, gen_error *err)
 {
@@ -131,10 +132,7 @@ gen_status cli_sample_generated(cli_args *a, gen_run *run, const float *labels, 
 static gen_status read_image(cli_args *a, const gen_run *run, const char *what, const char *path, gen_image *image,
                              gen_error *err)
 {
-    gen_bytes file;
-    GEN_TRY(gen_file_read(path, GEN_FILE_ANY_SIZE, a->arena, &file, err));
-    gen_status status = gen_image_read(file.data, file.size, a->arena, image, err);
-    if (status != GEN_OK) return gen_error_in_file(err, path, status);
+    GEN_TRY(cli_read_image(path, a->arena, image, err));
     if (image->width_px == run->width && image->height_px == run->height) return GEN_OK;
     return gen_fail(err, GEN_BAD_SHAPE,
                     "%s %s has %dx%d pixels, the run makes pictures of %" PRId64 "x%" PRId64 "; cut or scale it", what,

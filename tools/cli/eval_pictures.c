@@ -3,27 +3,14 @@
 #include <string.h>
 
 #include "io/file.h"
-#include "io/image.h"
 #include "models/metrics.h"
 #include "tools/cli/cli.h"
+#include "tools/cli/picture_file.h"
 
 typedef struct errors {
     double mse, psnr, ssim;
     int64_t n;
 } errors;
-
-static gen_status read_picture(const char *path, int32_t channels, gen_arena *arena, gen_image *image, float **x,
-                               gen_error *err)
-{
-    gen_bytes file;
-    GEN_TRY(gen_file_read(path, GEN_FILE_ANY_SIZE, arena, &file, err));
-    gen_status status = gen_image_read(file.data, file.size, arena, image, err);
-    if (status != GEN_OK) return gen_error_in_file(err, path, status);
-    *x = gen_arena_alloc(arena, (size_t)image->width_px * (size_t)image->height_px * (size_t)channels * sizeof **x);
-    if (!*x) return gen_fail(err, GEN_NO_MEMORY, "%s: no memory for the picture", path);
-    gen_image_to_float(image, channels, *x);
-    return GEN_OK;
-}
 
 /* Colours count, alpha does not. */
 static gen_status compare_two(const char *a, const char *b, gen_arena *arena, errors *sum, gen_error *err)
@@ -31,8 +18,8 @@ static gen_status compare_two(const char *a, const char *b, gen_arena *arena, er
     enum { RGB = 3 };
     gen_image one = { 0 }, two = { 0 };
     float *x = NULL, *y = NULL;
-    GEN_TRY(read_picture(a, RGB, arena, &one, &x, err));
-    GEN_TRY(read_picture(b, RGB, arena, &two, &y, err));
+    GEN_TRY(cli_read_picture(a, RGB, arena, &one, &x, err));
+    GEN_TRY(cli_read_picture(b, RGB, arena, &two, &y, err));
     if (one.width_px != two.width_px || one.height_px != two.height_px)
         return gen_fail(err, GEN_BAD_SHAPE, "%s has %dx%d pixels, %s has %dx%d", a, one.width_px, one.height_px, b,
                         two.width_px, two.height_px);
