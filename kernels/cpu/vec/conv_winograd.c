@@ -282,7 +282,7 @@ VEC_INLINE void transform_output(const wino_scheme scheme, const plan *p, const 
 }
 
 /* M of panels panel0 .. panel1 - 1 for all groups of the part. Points past the core of a mixed scheme share the last filter. */
-VEC_INLINE void multiply(const wino_scheme scheme, const plan *p, int64_t groups, int64_t panel0, int64_t panel1,
+VEC_INLINE void multiply(const wino_scheme scheme, const plan *p, int f, int64_t groups, int64_t panel0, int64_t panel1,
                          const float *u_phase, const float *v, float *m)
 {
     const int points = wino_points(scheme), u_points = wino_u_points(scheme), rows = wino_rows(scheme);
@@ -292,11 +292,16 @@ VEC_INLINE void multiply(const wino_scheme scheme, const plan *p, int64_t groups
             int i = plane / points, j = plane % points,
                 u_plane = (i < u_points ? i : u_points - 1) * u_points + (j < u_points ? j : u_points - 1);
             const float *u = u_phase + u_plane * p->u_plane + panel * depth * TILE_COLS;
+            const wino_rows_of_r *ranges = &p->w.rows_of_r[f][wino_edge(&p->w, i, j)];
             for (int64_t g = 0; g < groups; g++) {
                 vecf acc[TILE_ROWS][TILE_VECS];
                 tile_zero(rows, TILE_VECS, acc);
-                if (g == 0) tile_product_stream(rows, depth, v + plane * p->v_plane + g * p->v_tile, u, acc);
-                else tile_product(rows, depth, v + plane * p->v_plane + g * p->v_tile, u, acc);
+                for (int k = 0; k < ranges->n; k++) {
+                    int64_t r0 = ranges->begin[k], n = ranges->end[k] - r0;
+                    const float *v_rows = v + plane * p->v_plane + g * p->v_tile + r0 * rows;
+                    if (g == 0) tile_product_stream(rows, n, v_rows, u + r0 * TILE_COLS, acc);
+                    else tile_product(rows, n, v_rows, u + r0 * TILE_COLS, acc);
+                }
                 float *to = m + plane * p->m_plane + ((panel - panel0) * p->block + g) * rows * TILE_COLS;
                 VEC_UNROLL
                 for (int r = 0; r < rows; r++) {
@@ -335,7 +340,7 @@ VEC_INLINE void run_block(const wino_scheme scheme, const gen_call *c, const cpu
     for (int64_t g = 0; g < groups; g++) transform_group(scheme, c, p, f, g0 + g, v + g * p->v_tile);
     for (int64_t panel0 = 0; panel0 < p->panels; panel0 += p->m_panels) {
         int64_t panel1 = min64(panel0 + p->m_panels, p->panels);
-        multiply(scheme, p, groups, panel0, panel1, (const float *)job->shared + f * p->u_phase, v, m);
+        multiply(scheme, p, f, groups, panel0, panel1, (const float *)job->shared + f * p->u_phase, v, m);
         for (int64_t panel = panel0; panel < panel1; panel++)
             for (int64_t i = 0; i < groups * rows && g0 * rows + i < p->tiles[f]; i++)
                 transform_output(scheme, p, &e, f, wino_place_of(w, f, g0 * rows + i), panel * TILE_COLS,
@@ -346,13 +351,14 @@ VEC_INLINE void run_block(const wino_scheme scheme, const gen_call *c, const cpu
 /* ---- by panels ------------------------------------------------------------------------------------------------------------------------------------------ */
 
 /* M += V U for rows r0 .. r0 + depth - 1 of R; the first of them start M. */
-VEC_INLINE void multiply_rows(const wino_scheme scheme, const plan *p, int64_t groups, int64_t r0, int64_t depth,
+VEC_INLINE void multiply_rows(const wino_scheme scheme, const plan *p, int f, int64_t groups, int64_t r0, int64_t depth,
                               const float *u, const float *v, float *m)
 {
     const int points = wino_points(scheme), u_points = wino_u_points(scheme), rows = wino_rows(scheme);
     for (int plane = 0; plane < points * points; plane++) {
         int i = plane / points, j = plane % points,
             u_plane = (i < u_points ? i : u_points - 1) * u_points + (j < u_points ? j : u_points - 1);
+        const wino_rows_of_r *ranges = &p->w.rows_of_r[f][wino_edge(&p->w, i, j)];
         for (int64_t g = 0; g < groups; g++) {
             vecf acc[TILE_ROWS][TILE_VECS];
             float *to = m + plane * p->m_plane + g * rows * TILE_COLS;
@@ -362,8 +368,12 @@ VEC_INLINE void multiply_rows(const wino_scheme scheme, const plan *p, int64_t g
                 for (int k = 0; k < TILE_VECS; k++)
                     acc[r][k] = r0 ? vec_load(to + r * TILE_COLS + k * VEC_W) : vec_set(0);
             }
-            tile_product(rows, depth, v + plane * p->v_plane + g * p->v_tile + r0 * rows, u + u_plane * p->u_plane,
-                         acc);
+            for (int k = 0; k < ranges->n; k++) {
+                int64_t begin = max64(r0, ranges->begin[k]), end = min64(r0 + depth, ranges->end[k]);
+                if (begin >= end) continue;
+                tile_product(rows, end - begin, v + plane * p->v_plane + g * p->v_tile + begin * rows,
+                             u + u_plane * p->u_plane + (begin - r0) * TILE_COLS, acc);
+            }
             VEC_UNROLL
             for (int r = 0; r < rows; r++) {
                 VEC_UNROLL
@@ -388,7 +398,7 @@ VEC_INLINE void run_panel(const wino_scheme scheme, const gen_call *c, const cpu
             gather_filter(c, p, &w->phase[f][row / w->s.in_c], row % w->s.in_c, panel, buffer);
             transform_filter(scheme, buffer, u + r * TILE_COLS, p->u_plane);
         }
-        multiply_rows(scheme, p, groups, r0, depth, u, v, m);
+        multiply_rows(scheme, p, f, groups, r0, depth, u, v, m);
     }
     for (int64_t i = 0; i < p->tiles[f]; i++)
         transform_output(scheme, p, &e, f, wino_place_of(w, f, i), panel * TILE_COLS, m + i * TILE_COLS,

@@ -23,6 +23,13 @@ typedef struct wino_phase {
     int16_t tap[WINO_MAX_TAPS * WINO_MAX_TAPS]; /* r S + s, or -1 */
 } wino_phase;
 
+/* Rows of R whose filters are not zero. The last point (infinity) sees the last tap alone, so a filter that lacks it contributes nothing to the last
+ * row or column of planes: of a 5x5 filter at stride 2, whose phases have 3x3, 3x2, 2x3 and 2x2 taps, that is a sixth of all products. */
+typedef struct wino_rows_of_r {
+    int32_t n; /* ranges */
+    int64_t begin[WINO_MAX_PHASES], end[WINO_MAX_PHASES];
+} wino_rows_of_r;
+
 typedef struct wino_shape {
     conv_shape s;
     wino_scheme scheme;
@@ -31,6 +38,7 @@ typedef struct wino_shape {
     int32_t si, so;
     wino_phase phase[WINO_MAX_PHASES][WINO_MAX_PHASES]; /* [output phase][input phase] */
     int64_t depth;                                      /* R = si^2 in_c */
+    wino_rows_of_r rows_of_r[WINO_MAX_PHASES][4];       /* [output phase][edge of the plane] */
 } wino_shape;
 
 typedef struct wino_place { /* of a tile: image, tile row and column */
@@ -98,6 +106,36 @@ static inline void wino_mixed_shape(const gen_window *win, wino_shape *w)
     w->depth = w->s.in_c;
 }
 
+/* Which of the four kinds a plane is: in the last row of planes (1), the last column (2), both (3), neither (0). */
+static inline int wino_edge(const wino_shape *w, int i, int j)
+{
+    return (i == w->points - 1 ? 1 : 0) | (j == w->points - 1 ? 2 : 0);
+}
+
+/* Has the filter a tap in its last row (edge 1), its last column (2), its last corner (3), anywhere (0)? */
+static inline bool wino_contributes(const wino_phase *ph, int taps, int edge)
+{
+    for (int u = edge & 1 ? taps - 1 : 0; u < taps; u++)
+        for (int v = edge & 2 ? taps - 1 : 0; v < taps; v++)
+            if (ph->tap[u * taps + v] >= 0) return true;
+    return false;
+}
+
+static inline void wino_find_rows(wino_shape *w)
+{
+    for (int f = 0; f < w->so * w->so; f++)
+        for (int edge = 0; edge < 4; edge++) {
+            wino_rows_of_r *r = &w->rows_of_r[f][edge];
+            r->n = 0;
+            for (int ph = 0; ph < w->si * w->si; ph++) {
+                if (!wino_mixed(w->scheme) && !wino_contributes(&w->phase[f][ph], w->taps, edge)) continue;
+                int64_t begin = ph * w->s.in_c;
+                if (r->n && r->end[r->n - 1] == begin) r->end[r->n - 1] += w->s.in_c;
+                else r->begin[r->n] = begin, r->end[r->n++] = begin + w->s.in_c;
+            }
+        }
+}
+
 /* false where the engine cannot do it: filters that are not square or of a side not in 2..5 (3..10 at stride 2), strides above 2, dilation, groups,
  * channels that are not multiples of 16. */
 static inline bool wino_shape_of(const gen_call *c, wino_shape *w)
@@ -113,6 +151,7 @@ static inline bool wino_shape_of(const gen_call *c, wino_shape *w)
     bool transposed = w->s.transposed;
     if (k == 3 && stride == 2 && (!transposed || ((win->pad[0] ^ win->pad[1]) & 1) == 0)) {
         wino_mixed_shape(win, w);
+        wino_find_rows(w);
         return true;
     }
     static const wino_scheme by_taps[] = { WINO_4_2, WINO_4_3, WINO_3_4, WINO_2_5 };
@@ -143,6 +182,7 @@ static inline bool wino_shape_of(const gen_call *c, wino_shape *w)
                     to->tap[u * w->taps + v] =
                         (int16_t)(tap[0][u] < 0 || tap[1][v] < 0 ? -1 : tap[0][u] * k + tap[1][v]);
         }
+    wino_find_rows(w);
     return true;
 }
 
