@@ -94,7 +94,7 @@ static int32_t bytes_of(uint32_t type)
 
 static gen_status take_dims(reader *r, span *s, gen_mat_array *a)
 {
-    element e;
+    element e = { 0 };
     GEN_TRY(take(r, s, &e));
     size_t n = length_of(e.data) / 4;
     int empty = 0;
@@ -114,7 +114,7 @@ static gen_status take_dims(reader *r, span *s, gen_mat_array *a)
 
 static gen_status take_name(reader *r, span *s, gen_mat_array *a)
 {
-    element e;
+    element e = { 0 };
     GEN_TRY(take(r, s, &e));
     size_t n = length_of(e.data);
     if (e.type != MI_INT8 || n >= sizeof a->name) return damaged(r, "a name should have at most 63 letters");
@@ -125,7 +125,7 @@ static gen_status take_name(reader *r, span *s, gen_mat_array *a)
 
 static gen_status take_numbers(reader *r, span *s, gen_mat_array *a)
 {
-    element e;
+    element e = { 0 };
     GEN_TRY(take(r, s, &e));
     a->type = (int32_t)e.type;
     a->item_bytes = bytes_of(e.type);
@@ -147,7 +147,7 @@ static gen_status take_cells(reader *r, span *s, int depth, gen_mat_array *a, in
     a->cells = gen_arena_alloc(r->arena, a->n * sizeof *a->cells);
     if (!a->cells) return gen_fail(r->err, GEN_NO_MEMORY, "no memory for %zu cells of a MAT-file", a->n);
     for (size_t i = 0; i < a->n; i++) {
-        element e;
+        element e = { 0 };
         GEN_TRY(take(r, s, &e));
         if (e.type != MI_MATRIX) return damaged(r, "a cell that is no matrix");
         GEN_TRY(read_matrix(r, e.data, depth + 1, &a->cells[i], known));
@@ -158,7 +158,7 @@ static gen_status take_cells(reader *r, span *s, int depth, gen_mat_array *a, in
 /* *known becomes 0 when a matrix is of a kind that is not read. An empty element is an empty matrix. */
 static gen_status read_matrix(reader *r, span s, int depth, gen_mat_array *a, int *known)
 {
-    element flags;
+    element flags = { 0 };
     memset(a, 0, sizeof *a);
     if (s.at == s.end) {
         a->n_dims = 2, a->type = MI_UINT8, a->item_bytes = 1, a->values = s.at;
@@ -226,7 +226,7 @@ static gen_status check_header(const uint8_t *d, size_t size, gen_error *err)
 static size_t count_variables(span s)
 {
     size_t n = 0;
-    element e;
+    element e = { 0 };
     reader r = { .where = "" };
     while (s.at < s.end && take(&r, &s, &e) == GEN_OK) n++;
     return n;
@@ -243,7 +243,7 @@ gen_status gen_mat_read(const void *data, size_t size, gen_arena *arena, gen_mat
     mat.arrays = gen_arena_alloc(arena, n * sizeof *mat.arrays);
     if (!mat.arrays) return gen_fail(err, GEN_NO_MEMORY, "no memory for %zu variables of a MAT-file", n);
     while (s.at < s.end) {
-        element e;
+        element e = { 0 };
         r.where = "";
         GEN_TRY(take(&r, &s, &e));
         GEN_TRY(read_variable(&r, e, &mat));

@@ -357,8 +357,7 @@ static size_t skip_other(reader *r, size_t at)
 
 static gen_status read_tracks(reader *r, size_t at, gen_arena *arena, gen_midi *midi, gen_error *err)
 {
-    size_t most = count_tracks(r, at);
-    if (!most) return gen_fail(err, GEN_BAD_FILE, "MIDI: there is no track (MTrk) after the header, at byte %zu", at);
+    size_t most = count_tracks(r, at), start = at;
     midi->tracks = gen_arena_alloc(arena, most * sizeof *midi->tracks);
     if (!midi->tracks) return gen_fail(err, GEN_NO_MEMORY, "no memory for %zu MIDI tracks", most);
     while (at < r->size && (size_t)midi->n_tracks < most) {
@@ -370,6 +369,8 @@ static gen_status read_tracks(reader *r, size_t at, gen_arena *arena, gen_midi *
         GEN_TRY(read_track(r, &e, arena, &midi->tracks[midi->n_tracks++], err));
         at = e.next;
     }
+    if (!midi->n_tracks) /* the letters may have been inside another chunk */
+        return gen_fail(err, GEN_BAD_FILE, "MIDI: there is no track (MTrk) after the header, at byte %zu", start);
     if (at < r->size) repair(r, at, "left out what follows the last track: %zu bytes", r->size - at);
     return GEN_OK;
 }
@@ -466,7 +467,7 @@ gen_status gen_midi_read(const void *data, size_t size, gen_arena *arena, gen_mi
 {
     reader r = { .data = data, .size = size };
     gen_midi midi = { 0 };
-    int32_t n_promised;
+    int32_t n_promised = 0;
     if (size > GEN_MIDI_MAX_BYTES)
         return gen_fail(err, GEN_UNSUPPORTED, "MIDI: %zu bytes; gen reads files of at most %d", size,
                         GEN_MIDI_MAX_BYTES);

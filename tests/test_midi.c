@@ -306,6 +306,9 @@ TEST(midi_refuses_other_files_by_name)
     assert_non_null(strstr(err.text, "MThd"));
     assert_int_equal(status_of("MThd\0\0\0\6\0\1\0\0\0\x60", 14, &err), GEN_BAD_FILE);
     assert_non_null(strstr(err.text, "no track"));
+    assert_int_equal(status_of("MThd\0\0\0\6\0\1\0\1\0\x60XXXX\0\0\0\x0cMTrk\0\0\0\4\0\xff\x2f\0", 34, &err),
+                     GEN_BAD_FILE);
+    assert_non_null(strstr(err.text, "no track (MTrk) after the header, at byte 14"));
     assert_int_equal(status_of("MThd\0\0\0\6\0\1\0\1\0\0MTrk\0\0\0\0", 22, &err), GEN_BAD_FILE);
     assert_non_null(strstr(err.text, "0 ticks in a quarter note, at byte 12"));
 }
@@ -416,8 +419,8 @@ TEST(midi_from_notes_gives_the_notes_back)
     check_note(&score.notes[2], 480, 480, 60, 90);
     check_note(&score.notes[3], 480, 240, 64, 80);
     check_note(&score.notes[4], 960, 0, 41, 70);
-    assert_true(gen_midi_tempo_of(&midi.tracks[0].events[0], &us) &&
-                gen_midi_time_of(&midi.tracks[0].events[1], &beats, &of));
+    assert_true(gen_midi_tempo_of(&midi.tracks[0].events[1], &us) &&
+                gen_midi_time_of(&midi.tracks[0].events[0], &beats, &of));
     assert_int_equal(us, 666667);
     assert_int_equal(beats * 10 + of, 34);
     assert_memory_equal(midi.tracks[1].events[0].bytes, "melody", 6);
