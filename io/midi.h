@@ -136,14 +136,20 @@ int gen_midi_tempo_of(const gen_midi_event *event, int32_t *tempo_us_per_quarter
 int gen_midi_time_of(const gen_midi_event *event, int32_t *beats, int32_t *of);       /* 6 of 8; of: 1 to 128 */
 int gen_midi_key_of(const gen_midi_event *event, int32_t *sharps, int32_t *is_minor); /* sharps -7 to 7 */
 
+/* General MIDI's name of a program, "Cello"; of a pitch, "F#4" (60 is C4), in buffer. */
+const char *gen_midi_program_name(int program);
+const char *gen_midi_pitch_name(int pitch, char buffer[8]);
+
 /* A file of format 1 from notes: first a track of tempo and time, then one for each track of the notes (numbered from 0,
  * in that order; those without notes are left out), where a program is set before the first note that wants it. */
 typedef struct gen_midi_plan {
     int32_t ticks_per_quarter;  /* 0: 480 */
     double quarters_per_minute; /* 0: 120 */
     int32_t beats, of;          /* time signature; 0: none */
-    const char *const *names;   /* of the tracks of the notes, [n_names]; NULL for none */
+    const char *const *names;   /* of the tracks of the notes, [n_names]; NULL for none, also in the list */
     int32_t n_names;
+    const gen_midi_tempo *tempos; /* [n_tempos] instead of quarters_per_minute; seconds are not looked at */
+    size_t n_tempos;
 } gen_midi_plan;
 gen_status gen_midi_from_notes(const gen_midi_note *notes, size_t n, const gen_midi_plan *plan, gen_arena *arena,
                                gen_midi *out, gen_error *err);

@@ -221,23 +221,36 @@ static gen_status make_track(const gen_midi_note *const *notes, size_t n, const 
     return GEN_OK;
 }
 
-static gen_status make_conductor(const gen_midi_plan *plan, gen_arena *arena, gen_midi_track *out, gen_error *err)
+static gen_status add_tempo(gen_midi_track *t, int64_t ticks, double us, gen_arena *arena, gen_error *err)
 {
-    double tempo = plan->quarters_per_minute > 0 ? plan->quarters_per_minute : 120;
-    long us = lround(60e6 / tempo);
-    int power = 0;
     uint8_t bytes[3];
-    gen_midi_track t = { .events = gen_arena_alloc(arena, 2 * sizeof *t.events) };
+    if (!(us >= 0.5 && us < 0xFFFFFF))
+        return gen_fail(err, GEN_BAD_OPTION, "a tempo of %g quarters a minute; MIDI says 3.6 to 60 million", 60e6 / us);
+    if (ticks < t->end_ticks || ticks > GEN_MIDI_MAX_TICKS)
+        return gen_fail(err, GEN_BAD_OPTION, "tempos should be sorted by tick; one is at %lld", (long long)ticks);
+    put_big_endian(bytes, (uint32_t)lround(us), 3);
+    gen_midi_event *e = &t->events[t->n_events++];
+    *e = meta(arena, GEN_MIDI_TEMPO, bytes, 3);
+    e->ticks = t->end_ticks = ticks;
+    return GEN_OK;
+}
+
+static gen_status make_conductor(const gen_midi_plan *plan, int32_t ticks_per_quarter, gen_arena *arena,
+                                 gen_midi_track *out, gen_error *err)
+{
+    int power = 0;
+    gen_midi_track t = { .events = gen_arena_alloc(arena, (2 + plan->n_tempos) * sizeof *t.events) };
     if (!t.events) return gen_fail(err, GEN_NO_MEMORY, "no memory for a MIDI track");
-    if (us < 1 || us > 0xFFFFFF)
-        return gen_fail(err, GEN_BAD_OPTION, "a tempo of %g quarters a minute; MIDI says 3.6 to 60 million", tempo);
-    put_big_endian(bytes, (uint32_t)us, 3);
-    t.events[t.n_events++] = meta(arena, GEN_MIDI_TEMPO, bytes, 3);
     while (power < 7 && 1 << power < plan->of) power++;
     if (plan->beats > 0 && plan->beats < 256) {
         uint8_t time[4] = { (uint8_t)plan->beats, (uint8_t)power, 24, 8 };
         t.events[t.n_events++] = meta(arena, GEN_MIDI_TIME_SIGNATURE, time, 4);
     }
+    if (!plan->n_tempos)
+        GEN_TRY(add_tempo(&t, 0, 60e6 / (plan->quarters_per_minute > 0 ? plan->quarters_per_minute : 120), arena, err));
+    for (size_t i = 0; i < plan->n_tempos; i++)
+        GEN_TRY(add_tempo(&t, plan->tempos[i].ticks, plan->tempos[i].seconds_per_tick * ticks_per_quarter * 1e6, arena,
+                          err));
     *out = t;
     return GEN_OK;
 }
@@ -257,7 +270,7 @@ gen_status gen_midi_from_notes(const gen_midi_note *notes, size_t n, const gen_m
     for (size_t i = 0; i < n; i++) n_tracks += !i || sorted[i]->track != sorted[i - 1]->track;
     m.tracks = gen_arena_alloc(arena, n_tracks * sizeof *m.tracks);
     if (!m.tracks) return gen_fail(err, GEN_NO_MEMORY, "no memory for %zu MIDI tracks", n_tracks);
-    GEN_TRY(make_conductor(plan, arena, &m.tracks[m.n_tracks++], err));
+    GEN_TRY(make_conductor(plan, m.ticks_per_quarter, arena, &m.tracks[m.n_tracks++], err));
     for (size_t i = 0, end; i < n; i = end) {
         int32_t track = sorted[i]->track;
         for (end = i; end < n && sorted[end]->track == track;) end++;

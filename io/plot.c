@@ -13,12 +13,13 @@ enum { DEFAULT_WIDTH = 800, DEFAULT_HEIGHT = 500, MAX_TICKS = 16, TEXT = 13, TIT
 
 static const uint32_t ink = 0x333333, grid_colour = 0xe6e6e6;
 
-/* Tableau's ten, as matplotlib orders them. */
+/* Tableau's twenty, as matplotlib orders them: ten, then the same ones lighter. */
 static uint32_t series_colour(int32_t i)
 {
-    static const uint32_t colours[] = { 0x1f77b4, 0xff7f0e, 0x2ca02c, 0xd62728, 0x9467bd,
-                                        0x8c564b, 0xe377c2, 0x7f7f7f, 0xbcbd22, 0x17becf };
-    return colours[i % 10];
+    static const uint32_t colours[] = { 0x1f77b4, 0xff7f0e, 0x2ca02c, 0xd62728, 0x9467bd, 0x8c564b, 0xe377c2,
+                                        0x7f7f7f, 0xbcbd22, 0x17becf, 0xaec7e8, 0xffbb78, 0x98df8a, 0xff9896,
+                                        0xc5b0d5, 0xc49c94, 0xf7b6d2, 0xc7c7c7, 0xdbdb8d, 0x9edae5 };
+    return colours[i % 20];
 }
 
 typedef struct file_out {
@@ -36,6 +37,7 @@ typedef struct figure {
     double left, top, width, height; /* the area inside the axes, px */
     double ticks_x[MAX_TICKS], ticks_y[MAX_TICKS];
     int32_t n_x, n_y;
+    int is_roll;              /* y are pitches: black and white keys, ticks at each C */
     const char *const *names; /* legend: n_names, NULL for the numbers */
     int32_t n_names;
 } figure;
@@ -120,9 +122,20 @@ static int32_t log_ticks(double low, double high, double ticks[MAX_TICKS])
     return n;
 }
 
+static int32_t octave_ticks(double low, double high, double ticks[MAX_TICKS])
+{
+    int32_t n = 0;
+    for (double c = ceil(low / 12) * 12; c <= high && n < MAX_TICKS; c += 12) ticks[n++] = c;
+    return n;
+}
+
 static void find_ticks(figure *f)
 {
-    f->n_x = gen_plot_ticks(f->x0, f->x1, 7, f->ticks_x);
+    f->n_x = gen_plot_ticks(f->x0, f->x1, f->is_roll ? 12 : 7, f->ticks_x);
+    if (f->is_roll) {
+        f->n_y = octave_ticks(f->y0, f->y1, f->ticks_y);
+        return;
+    }
     f->n_y = f->plot->log_y ? log_ticks(f->y0, f->y1, f->ticks_y) : gen_plot_ticks(f->y0, f->y1, 6, f->ticks_y);
 }
 
@@ -145,6 +158,7 @@ static double tick_step(const double *ticks, int32_t n)
 static const char *y_tick_text(const figure *f, int32_t i, char buffer[32])
 {
     double v = f->ticks_y[i];
+    if (f->is_roll) return snprintf(buffer, 32, "C%g", v / 12 - 1), buffer;
     return f->plot->log_y ? tick_text(pow(10, v), 0, buffer) : tick_text(v, tick_step(f->ticks_y, f->n_y), buffer);
 }
 
@@ -212,7 +226,7 @@ static void draw_axes(const figure *f)
     }
     for (int32_t i = 0; i < f->n_y; i++) {
         double y = sharp(y_px(f, f->ticks_y[i]));
-        stroke(f, f->left, y, right, y, grid_colour);
+        if (!f->is_roll) stroke(f, f->left, y, right, y, grid_colour);
         f->draw->text(f->canvas, f->left - 8, y, y_tick_text(f, i, buffer), TEXT, ink, 1, 0, 0);
     }
     stroke(f, sharp(f->left), f->top, sharp(f->left), sharp(bottom), ink);
@@ -406,5 +420,49 @@ gen_status gen_plot_histogram(const gen_plot *plot, const double *values, size_t
     GEN_TRY(figure_open(&f, plot, arena, err));
     draw_bars(&f, bars, n_bins, density);
     if (curve) draw_series(&f, curve, series_colour(1), xy);
+    return figure_close(&f, out, err);
+}
+
+/* ---- piano rolls ---- */
+
+/* Rows of black keys are grey, and a line lies below each C. */
+static void draw_keys(const figure *f)
+{
+    for (int32_t pitch = (int32_t)ceil(f->y0); pitch <= f->y1; pitch++) {
+        double top = y_px(f, pitch + 0.5), bottom = y_px(f, pitch - 0.5);
+        int key = pitch % 12;
+        if (key == 1 || key == 3 || key == 6 || key == 8 || key == 10)
+            f->draw->box(f->canvas, f->left, top, f->width, bottom - top, 0x000000, 0.045);
+        if (key == 0) stroke(f, f->left, sharp(bottom), f->left + f->width, sharp(bottom), 0xc8c8c8);
+    }
+}
+
+static void draw_bar(const figure *f, const gen_plot_bar *bar)
+{
+    double left = x_px(f, bar->x0), width = x_px(f, bar->x1) - left, row = f->height / (f->y1 - f->y0);
+    double gap = row > 5 ? 1 : 0; /* between keys, and between repeated notes */
+    uint32_t colour = series_colour(bar->series & 0xffff);
+    width = fmax(1, width - (width > 3 ? 1 : 0));
+    f->draw->box(f->canvas, left, y_px(f, bar->pitch + 0.5) + gap / 2, width, fmax(1, row - gap), colour,
+                 0.35 + 0.65 * fmin(1, fmax(0, bar->strength)));
+}
+
+gen_status gen_plot_roll(const gen_plot *plot, const gen_plot_bar *bars, size_t n, const char *const *names,
+                         int32_t n_names, gen_arena *arena, gen_bytes *out, gen_error *err)
+{
+    enum { AIR = 2, LEAST = 24 }; /* keys: around the notes, and in all */
+    figure f = { .plot = plot, .is_roll = 1, .names = names, .n_names = n_names };
+    range x = { 0, 0 }, y = no_range;
+    for (size_t i = 0; i < n; i++) {
+        widen_range(&x, bars[i].x1);
+        widen_range(&y, bars[i].pitch);
+    }
+    if (y.low > y.high) y = (range){ 60, 60 };
+    double more = fmax(0, LEAST - (y.high - y.low)) / 2;
+    f.x0 = 0, f.x1 = x.high > 0 ? x.high * 1.005 : 1;
+    f.y0 = fmax(-0.5, floor(y.low - more) - AIR + 0.5), f.y1 = fmin(127.5, ceil(y.high + more) + AIR - 0.5);
+    GEN_TRY(figure_open(&f, plot, arena, err));
+    draw_keys(&f);
+    for (size_t i = 0; i < n; i++) draw_bar(&f, &bars[i]);
     return figure_close(&f, out, err);
 }

@@ -1,4 +1,4 @@
-/* io/plot.h: curves, scatter plots and histograms as PNG or SVG. cairo draws, in a plugin that is opened on first use.
+/* io/plot.h: curves, scatter plots, histograms and piano rolls as PNG or SVG. cairo draws, in a plugin that is opened on first use.
  *
  *     gen_series series[] = { { "train", steps, loss, n }, { "validation", val_steps, val_loss, n_val } };
  *     gen_plot plot = { .title = "vae on mnist", .x_label = "step", .y_label = "loss (nats)", .log_y = 0 };
@@ -42,6 +42,16 @@ gen_status gen_plot_scatter(const gen_plot *plot, const double *x, const double 
 /* The density of values in n_bins bars, with a curve (NULL for none) over it, such as the density it should have. */
 gen_status gen_plot_histogram(const gen_plot *plot, const double *values, size_t n, int32_t n_bins,
                               const gen_series *curve, gen_arena *arena, gen_bytes *out, gen_error *err);
+
+/* A note of a piano roll. */
+typedef struct gen_plot_bar {
+    double x0, x1, strength; /* 0 faint, 1 full */
+    int32_t pitch, series;   /* 60 is C4; gives the colour */
+} gen_plot_bar;
+
+/* Notes over the keys of a piano, from x = 0 on, a colour for each series. names [n_names] are the legend's; 0: none. */
+gen_status gen_plot_roll(const gen_plot *plot, const gen_plot_bar *bars, size_t n, const char *const *names,
+                         int32_t n_names, gen_arena *arena, gen_bytes *out, gen_error *err);
 
 /* Round numbers that cut low..high in about n steps of 1, 2 or 5 times a power of ten, both ends inside; at most 16.
  * Returns how many. */

@@ -24,6 +24,10 @@ typedef struct cli_options {
     int64_t json, quiet, threads, seed, n, frames, walk, is_samples, limit, add_label, sub_label, label, explain_memory,
         profile, markdown, steps, batch, resample, bits, components, quality, help;
     double strength, low, high, seconds;
+    /* of music */
+    const char *pitches, *soundfont;
+    int64_t steps_per_quarter, rate;
+    double tempo, gain, reverb, chorus, tail;
 } cli_options;
 
 /* A command line, parsed. */
@@ -46,7 +50,7 @@ typedef struct cli_verb {
 
 extern const cli_verb cli_train, cli_sample, cli_reconstruct, cli_encode, cli_interpolate, cli_plot, cli_eval, cli_info,
     cli_denoise, cli_translate, cli_inpaint, cli_img2img, cli_data, cli_list, cli_bench, cli_devices, cli_help,
-    cli_completion, cli_version;
+    cli_completion, cli_version, cli_convert;
 extern const gen_option cli_option_rows[];
 extern const cli_verb *const cli_verbs[]; /* NULL ends it */
 const cli_verb *cli_verb_find(const char *name);

@@ -10,7 +10,7 @@
 #include "models/data.h"
 #include "models/evaluate.h"
 #include "models/report.h"
-#include "tools/cli/cli.h"
+#include "tools/cli/music.h"
 
 typedef struct codes {
     cli_args *a;
@@ -310,6 +310,8 @@ static int run_encode(cli_args *a, gen_error *err)
 
 static int run_plot(cli_args *a, gen_error *err)
 {
+    if (a->n_words == 1 && cli_is_midi(a->word[0]))
+        return cli_plot_midi(a, a->word[0], err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
     if (!strcmp(a->o.kind, "filters")) return with_run(a, &cli_plot, filters, false, err);
     if (!strcmp(a->o.kind, "neighbours")) return with_run(a, &cli_plot, neighbours, false, err);
     if (!strcmp(a->o.kind, "confusion")) return with_run(a, &cli_plot, confusion, false, err);
@@ -324,9 +326,9 @@ static const char *const plot_takes[] = { "kind",    "output",  "data",   "limit
                                           "weights", "threads", "device", "json",  NULL };
 const cli_verb cli_encode = { "encode", "RUN", "codes of test pictures as .csv or .npy", encode_takes, 0, run_encode };
 const cli_verb cli_plot = { "plot",
-                            "RUN",
+                            "RUN|TUNE.mid",
                             "curves, parts of the loss, latent scatter, manifold, histograms, filters, confusion, use "
-                            "of codes, neighbours as .png or .svg",
+                            "of codes, neighbours, a tune's piano roll as .png or .svg",
                             plot_takes,
                             0,
                             run_plot };

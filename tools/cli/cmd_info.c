@@ -13,7 +13,7 @@
 #include "models/cost.h"
 #include "models/data.h"
 #include "models/evaluate.h"
-#include "tools/cli/cli.h"
+#include "tools/cli/music.h"
 
 /* ---- a model or a run: layers, parameters, memory ------------------------------------------------------------------------------------------ */
 
@@ -217,6 +217,7 @@ static gen_status describe_file(cli_args *a, const char *path, gen_error *err)
 {
     gen_bytes file;
     if (gen_path_is_folder(path)) return describe_data(a, path, err);
+    if (cli_is_midi(path)) return cli_describe_midi(a, path, err);
     GEN_TRY(gen_file_read(path, GEN_FILE_ANY_SIZE, a->arena, &file, err));
     if (gen_path_has_extension(path, "safetensors")) return describe_safetensors(a, &file, err);
     if (gen_path_has_extension(path, "npy")) return describe_npy(a, &file, err);

@@ -1,0 +1,188 @@
+/* The program with music: gen info, plot and convert of a tune of a few notes. It is $GEN_BINARY, else gen in the build
+ * folder. */
+#define _XOPEN_SOURCE 700
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "io/image.h"
+#include "io/midi.h"
+#include "io/npy.h"
+#include "tests/test.h"
+
+static char out[8192]; /* what the last command printed, on both streams */
+
+static const char *binary(void)
+{
+    const char *named = getenv("GEN_BINARY"), *built = GEN_BUILD_DIR "/gen";
+    return named ? named : built;
+}
+
+/* Runs gen with these words in folder; its exit code. */
+static int gen(const char *folder, const char *words)
+{
+    char command[3000];
+    snprintf(command, sizeof command, "cd '%s' && '%s' %s 2>&1", folder, binary(), words);
+    FILE *pipe = popen(command, "r"); /* NOLINT: the words are ours */
+    assert_non_null(pipe);
+    out[fread(out, 1, sizeof out - 1, pipe)] = 0;
+    int status = pclose(pipe);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static const gen_midi_note tune[] = {
+    { 0, 480, 0, 60, 100, 0, 42 }, { 480, 480, 0, 64, 90, 0, 42 }, { 960, 960, 0, 67, 80, 0, 42 },
+    { 0, 1920, 1, 48, 127, 1, 0 }, { 1920, 960, 1, 43, 1, 1, 0 },  { 0, 240, 2, 36, 100, GEN_MIDI_DRUMS, 0 },
+};
+enum { N = sizeof tune / sizeof *tune };
+
+/* A folder with tune.mid. */
+static const char *prepare(void)
+{
+    static char folder[1024];
+    const char *names[] = { "melody", "b\xe4sse", "beat" }; /* Latin-1 */
+    const gen_midi_plan plan = { .quarters_per_minute = 90, .beats = 3, .of = 4, .names = names, .n_names = 3 };
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    gen_midi midi;
+    gen_bytes file;
+    if (access(binary(), X_OK)) TEST_SKIP("there is no gen: neither $GEN_BINARY nor in the build folder");
+    snprintf(folder, sizeof folder, "%s", test_folder());
+    TEST_OK(gen_midi_from_notes(tune, N, &plan, arena, &midi, &err));
+    TEST_OK(gen_midi_write(&midi, arena, &file, &err));
+    TEST_OK(gen_file_write(gen_path_join(arena, folder, "tune.mid"), file.data, file.size, &err));
+    gen_arena_free(arena);
+    return folder;
+}
+
+static gen_bytes read_made(const char *folder, const char *name, gen_arena *arena)
+{
+    gen_error err = { 0 };
+    gen_bytes file = { 0 };
+    TEST_OK(gen_file_read(gen_path_join(arena, folder, name), GEN_FILE_ANY_SIZE, arena, &file, &err));
+    return file;
+}
+
+static void need(const char *words)
+{
+    if (!strstr(out, words)) fail_msg("no '%s' in:\n%s", words, out);
+}
+
+TEST(cli_info_says_what_is_in_a_tune)
+{
+    const char *folder = prepare();
+    assert_int_equal(gen(folder, "info tune.mid"), 0);
+    need("format 1, 4 tracks, 6 notes, 0:04.000");
+    need("tempo 90 quarters a minute, time 3/4, sounds like C major");
+    need("melody");
+    need("C4 to G4     Cello");
+    need("b\xc3\xa4sse");
+    need("drums");
+    assert_int_equal(gen(folder, "info tune.mid --json"), 0);
+    need("\"seconds\":4");
+    need("\"key\":\"C major\"");
+}
+
+TEST(cli_plot_draws_a_tune_in_the_colours_of_its_tracks)
+{
+    const char *folder = prepare();
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    gen_image image;
+    int blue = 0, orange = 0, green = 0;
+    int code = gen(folder, "plot tune.mid -o roll.png");
+    if (code && strstr(out, "cairo")) {
+        gen_arena_free(arena);
+        TEST_SKIP("no plugin for plots");
+    }
+    assert_int_equal(code, 0);
+    need("roll.png: 6 notes");
+    gen_bytes png = read_made(folder, "roll.png", arena);
+    TEST_OK(gen_image_read(png.data, png.size, arena, &image, &err));
+    for (int i = 0; i < image.width_px * image.height_px; i++) {
+        const uint8_t *p = image.px8 + (size_t)i * (size_t)image.channels;
+        blue += p[2] > p[0] + 60 && p[2] > p[1] + 30;
+        orange += p[0] > p[2] + 100 && p[1] > 110;
+        green += p[1] > p[0] + 60 && p[1] > p[2] + 60;
+    }
+    assert_true(blue > 2000 && orange > 2000 && green > 300);
+    gen_arena_free(arena);
+}
+
+static void check_same_notes(const char *folder, const char *name)
+{
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    gen_midi a, b;
+    gen_midi_score x, y;
+    gen_bytes old = read_made(folder, "tune.mid", arena), new = read_made(folder, name, arena);
+    TEST_OK(gen_midi_read(old.data, old.size, arena, &a, &err));
+    TEST_OK(gen_midi_read(new.data, new.size, arena, &b, &err));
+    TEST_OK(gen_midi_score_make(&a, arena, &x, &err));
+    TEST_OK(gen_midi_score_make(&b, arena, &y, &err));
+    assert_int_equal(x.n_notes, y.n_notes);
+    assert_int_equal(b.n_repairs_made, 0);
+    for (size_t i = 0; i < x.n_notes; i++) {
+        assert_int_equal(x.notes[i].start_ticks, y.notes[i].start_ticks);
+        assert_int_equal(x.notes[i].duration_ticks, y.notes[i].duration_ticks);
+        assert_int_equal(x.notes[i].pitch, y.notes[i].pitch);
+        assert_int_equal(x.notes[i].velocity, y.notes[i].velocity);
+        assert_int_equal(x.notes[i].channel, y.notes[i].channel);
+        assert_int_equal(x.notes[i].program, y.notes[i].program);
+    }
+    assert_float_equal(gen_midi_seconds(&x, x.end_ticks), gen_midi_seconds(&y, y.end_ticks), 1e-6);
+    gen_arena_free(arena);
+}
+
+TEST(cli_convert_to_json_and_back_keeps_every_note)
+{
+    const char *folder = prepare();
+    assert_int_equal(gen(folder, "convert tune.mid tune.json"), 0);
+    assert_int_equal(gen(folder, "convert tune.json again.mid"), 0);
+    check_same_notes(folder, "again.mid");
+    assert_int_equal(gen(folder, "info again.mid"), 0);
+    need("time 3/4");
+    need("melody");
+}
+
+TEST(cli_convert_to_a_roll_and_back_keeps_what_a_roll_can_say)
+{
+    const char *folder = prepare();
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    gen_npy roll;
+    assert_int_equal(gen(folder, "convert tune.mid roll.npy --pitches 88 --steps-per-quarter 2"), 0);
+    need("left out: 1 notes of drums, 0 of other pitches");
+    gen_bytes file = read_made(folder, "roll.npy", arena);
+    TEST_OK(gen_npy_read(file.data, file.size, arena, &roll, &err));
+    assert_int_equal(roll.dims[0] * 1000 + roll.dims[1], 12088);
+    assert_true(roll.values[60 - 21] == 100.0F / 127 && roll.values[2 * 88 + 60 - 21] == 0);
+    assert_int_equal(gen(folder, "convert roll.npy roll.mid --tempo 90 --steps-per-quarter 2"), 0);
+    assert_int_equal(gen(folder, "info roll.mid"), 0);
+    need("5 notes, 0:04.000");
+    gen_arena_free(arena);
+}
+
+TEST(cli_convert_refuses_what_it_cannot)
+{
+    const char *folder = prepare();
+    assert_int_equal(gen(folder, "convert tune.mid tune.png"), 2);
+    need("no way from .mid to .png; gen converts music");
+    assert_int_equal(gen(folder, "convert tune.mid"), 2);
+    assert_int_equal(gen(folder, "convert none.mid a.json"), 1);
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    static const char bad[] = "{\"notes\":[{\"start\":0,\"duration\":1,\"pitch\":200}]}";
+    TEST_OK(gen_file_write(gen_path_join(arena, folder, "bad.json"), bad, sizeof bad - 1, &err));
+    assert_int_equal(gen(folder, "convert bad.json bad.mid"), 1);
+    need("pitch is 200; 0 to 127 were expected");
+    float three[3] = { 0 };
+    gen_bytes npy;
+    TEST_OK(gen_npy_write(three, (int64_t[]){ 1, 3 }, 2, arena, &npy, &err));
+    TEST_OK(gen_file_write(gen_path_join(arena, folder, "bad.npy"), npy.data, npy.size, &err));
+    assert_int_equal(gen(folder, "convert bad.npy bad.mid"), 1);
+    need("[T,128] or [T,88]");
+    gen_arena_free(arena);
+}
