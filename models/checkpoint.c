@@ -40,14 +40,17 @@ static bool belongs(const gen_param_info *p, part file)
     return file == FOREIGN ? !p->spec.counter : state == (file == STATE);
 }
 
+/* The arena keeps the tensor in PyTorch's layout only: a large model is copied once, not twice. */
 static gen_status read_tensor(const gen_run *run, int32_t i, gen_arena *arena, gen_tensor_entry *out, gen_error *err)
 {
     gen_param_info p = gen_params_get(run->params, i);
     size_t n = (size_t)gen_shape_count(&p.shape);
-    float *ours = gen_arena_alloc(arena, n * sizeof *ours), *theirs = gen_arena_alloc(arena, n * sizeof *theirs);
-    if (!ours || !theirs) return gen_fail(err, GEN_NO_MEMORY, "no memory to save %s", p.name);
-    GEN_TRY(gen_params_read(run->params, i, ours, err));
-    gen_layout_to_torch(&p.shape, &p.spec, ours, theirs);
+    float *ours = gen_alloc(n, sizeof *ours), *theirs = gen_arena_alloc(arena, n * sizeof *theirs);
+    gen_status status = ours && theirs ? gen_params_read(run->params, i, ours, err)
+                                       : gen_fail(err, GEN_NO_MEMORY, "no memory to save %s", p.name);
+    if (status == GEN_OK) gen_layout_to_torch(&p.shape, &p.spec, ours, theirs);
+    gen_free(ours);
+    GEN_TRY(status);
     gen_shape shape = gen_layout_torch_shape(&p.shape, &p.spec);
     *out = (gen_tensor_entry){ .name = p.name, .dtype = GEN_DTYPE_F32, .n_dims = shape.rank, .n = n, .data = theirs };
     memcpy(out->dims, shape.dim, (size_t)shape.rank * sizeof *shape.dim);
