@@ -10,7 +10,10 @@
  * kept is used. Nets: "resnet" is the authors' (c7s1-f, d2f, d4f, R4f …, u2f, uf, c7s1-3), "unet" Foster's. Names are those of the authors' state_dict
  * behind "g_ab.", "g_ba.", "d_a.", "d_b.".
  */
+#include "core/autodiff.h"
 #include "core/nn.h"
+#include "core/plan.h"
+#include "models/metrics.h"
 #include "models/model.h"
 
 #include <stdio.h>
@@ -321,28 +324,75 @@ typedef struct step {
     gen_node *cycle, *identity; /* scalars, without their weights */
 } step;
 
-static step translations(gen_graph *g, const cyclegan_options *o, gen_node *a, gen_node *b)
+/* Gradients in the generators' weights, part of the loss by part: what a part has computed on its way is forgotten before the next one begins, so memory is
+ * that of two generators, where the whole loss would need that of six. */
+typedef struct parts {
+    int32_t n;
+    gen_node **w, **dw; /* sums so far */
+    gen_node *loss;
+} parts;
+
+static void find_weights(gen_graph *g, parts *p)
 {
-    step s = { .a = a, .b = b };
-    s.fake_b = generator(g, o, "g_ab", a);
-    s.fake_a = generator(g, o, "g_ba", b);
-    s.cycle = gen_add(g, mean_abs(g, generator(g, o, "g_ba", s.fake_b), a),
-                      mean_abs(g, generator(g, o, "g_ab", s.fake_a), b));
-    s.identity = o->identity == 0 ? gen_scalar(g, 0)
-                                  : gen_add(g, mean_abs(g, generator(g, o, "g_ab", b), b),
-                                            mean_abs(g, generator(g, o, "g_ba", a), a));
-    return s;
+    int32_t total = gen_graph_params(g);
+    p->w = gen_arena_alloc(gen_graph_arena(g), (size_t)total * sizeof(gen_node *));
+    p->dw = gen_arena_alloc(gen_graph_arena(g), 2 * (size_t)total * sizeof(gen_node *));
+    for (int32_t i = 0; p->w && p->dw && i < total; i++) {
+        gen_param_spec spec;
+        const gen_node *param = gen_graph_param(g, i, &spec);
+        if (!spec.state && !strncmp(param->name, "g_", 2)) p->w[p->n++] = gen_graph_param_newest(g, i);
+    }
+    if (!p->w || !p->dw) gen_graph_fail(g, GEN_NO_MEMORY, "no memory for gradients");
 }
 
-static gen_node *update_generators(gen_graph *g, const gen_model_context *m, const step *s)
+/* The first part goes through both generators, so that all weights are known. */
+static void add_part(gen_graph *g, parts *p, gen_node *loss)
+{
+    bool first = !p->loss;
+    if (first) find_weights(g, p);
+    p->loss = first ? loss : gen_add(g, p->loss, loss);
+    if (gen_graph_check(g, NULL) != GEN_OK) return;
+    gen_node **dw = p->dw + p->n;
+    gen_gradient(g, loss, NULL, p->n, p->w, first ? p->dw : dw);
+    for (int32_t i = 0; !first && i < p->n; i++)
+        if (!gen_node_is_fill(dw[i])) p->dw[i] = gen_node_is_fill(p->dw[i]) ? dw[i] : gen_add(g, p->dw[i], dw[i]);
+}
+
+/* A number with these gradients: sum_i <dw_i, w_i>, the dw held fast. Nobody asks for its value, so only they are computed. */
+static gen_node *with_gradients(gen_graph *g, const parts *p)
+{
+    gen_node *sum = gen_scalar(g, 0);
+    for (int32_t i = 0; i < p->n; i++)
+        sum = gen_add(g, sum, gen_sum_all(g, gen_mul(g, gen_stop(g, p->dw[i]), p->w[i])));
+    return sum;
+}
+
+/* One way: the translation, judged, and back again */
+static void add_way(gen_graph *g, const cyclegan_options *o, step *s, parts *p, bool to_b)
+{
+    gen_node *from = to_b ? s->a : s->b, **fake = to_b ? &s->fake_b : &s->fake_a;
+    if (!*fake) *fake = generator(g, o, to_b ? "g_ab" : "g_ba", from);
+    gen_node *cycle = mean_abs(g, generator(g, o, to_b ? "g_ba" : "g_ab", *fake), from);
+    gen_node *adversarial = judged(g, discriminator(g, o, to_b ? "d_b" : "d_a", *fake), 1);
+    s->cycle = s->cycle ? gen_add(g, s->cycle, cycle) : cycle;
+    add_part(g, p, gen_add(g, adversarial, gen_scale(g, cycle, o->cycle)));
+}
+
+static void add_identity(gen_graph *g, const cyclegan_options *o, step *s, parts *p, bool to_b)
+{
+    gen_node *x = to_b ? s->b : s->a, *identity = mean_abs(g, generator(g, o, to_b ? "g_ab" : "g_ba", x), x);
+    s->identity = s->identity ? gen_add(g, s->identity, identity) : identity;
+    add_part(g, p, gen_scale(g, identity, o->identity));
+}
+
+static gen_node *update_generators(gen_graph *g, const gen_model_context *m, step *s)
 {
     const cyclegan_options *o = options_of(m);
-    gen_node *adversarial = gen_add(g, judged(g, discriminator(g, o, "d_b", s->fake_b), 1),
-                                    judged(g, discriminator(g, o, "d_a", s->fake_a), 1));
-    gen_node *loss = gen_add(g, adversarial, gen_scale(g, s->cycle, o->cycle));
-    if (o->identity != 0) loss = gen_add(g, loss, gen_scale(g, s->identity, o->identity));
-    gen_optim_minimise(g, loss, "g_", &m->optim);
-    return loss;
+    parts p = { 0 };
+    for (int to_b = 1; to_b >= 0; to_b--) add_way(g, o, s, &p, to_b);
+    for (int to_b = 1; to_b >= 0 && o->identity != 0; to_b--) add_identity(g, o, s, &p, to_b);
+    gen_optim_minimise(g, with_gradients(g, &p), "g_", &m->optim);
+    return p.loss;
 }
 
 static gen_node *update_discriminators(gen_graph *g, const gen_model_context *m, const step *s)
@@ -364,9 +414,11 @@ static void train(gen_graph *g, const gen_model_context *m)
 {
     const cyclegan_options *o = options_of(m);
     gen_node *x = augmented(g, o, to_signed(g, input_pictures(g, m, 2 * m->batch)));
-    step s = translations(g, o, gen_slice(g, x, 0, 0, m->batch), gen_slice(g, x, 0, m->batch, m->batch));
+    step s = { .a = gen_slice(g, x, 0, 0, m->batch), .b = gen_slice(g, x, 0, m->batch, m->batch) };
     gen_node *g_loss, *d_loss;
     if (!strcmp(o->order, "discriminators-first")) {
+        s.fake_b = generator(g, o, "g_ab", s.a);
+        s.fake_a = generator(g, o, "g_ba", s.b);
         d_loss = update_discriminators(g, m, &s);
         g_loss = update_generators(g, m, &s);
     } else {
@@ -401,6 +453,17 @@ static void panel(gen_graph *g, const gen_model_context *m)
         to[3] = generator(g, o, there[1 - side], to[0]);
     }
     gen_output(g, "panel", to_unit(g, gen_concat(g, 8, row, 0)));
+}
+
+static void round_trip(gen_graph *g, const gen_model_context *m)
+{
+    const cyclegan_options *o = options_of(m);
+    const char *there = m->direction ? "g_ba" : "g_ab", *back = m->direction ? "g_ab" : "g_ba";
+    gen_node *x = middle(g, to_signed(g, input_pictures(g, m, m->batch)), o->crop), *y = generator(g, o, there, x);
+    gen_output(g, "cycle", gen_image_mean(g, gen_abs(g, gen_sub(g, generator(g, o, back, y), x))));
+    gen_output(g, "identity", gen_image_mean(g, gen_abs(g, gen_sub(g, generator(g, o, back, x), x))));
+    gen_output(g, "from", to_unit(g, x));
+    gen_output(g, "made", to_unit(g, y));
 }
 
 static void translate(gen_graph *g, const gen_model_context *m)
@@ -455,6 +518,7 @@ const gen_model gen_model_cyclegan = {
     .data = "",
     .check = check,
     .train = train,
+    .round_trip = round_trip,
     .panel = panel,
     .translate = translate,
     .any_size = any_size,

@@ -99,6 +99,9 @@ typedef struct gen_model {
     const char *(*healthy)(const gen_model_context *m);
     /* Does it learn from two sets of pictures? Then a step takes `batch` of set A, followed by `batch` of set B (and `batches` says 2). */
     bool paired;
+    /* What the nets of a paired model do with pictures "x" [N,H,W,C] of the set that direction comes from: "from" [N,h,w,C], the part of them that training
+     * sees; "made" [N,h,w,C], their translation; "cycle", "identity" [N]: mean |there and back - from|, mean |to the own set - from|, of the range [-1,1]. */
+    void (*round_trip)(gen_graph *g, const gen_model_context *m);
     /* "x" [2,H,W,C], one picture of each set -> "panel" [M,H,W,C]: what the model makes of them, for a row of the sample grid. NULL: no such. */
     void (*panel)(gen_graph *g, const gen_model_context *m);
 } gen_model;

@@ -691,3 +691,21 @@ TEST(cli_translate_says_what_is_wrong_and_loses_nothing)
     assert_non_null(strstr(o->err, "1 of 2"));
     assert_true(exists("mixed_out/good.png") && !exists("mixed_out/bad.png"));
 }
+
+TEST(cli_eval_of_a_translator_says_what_is_lost_on_the_way_and_back)
+{
+    need_translator();
+    const outcome *o = expect_code("eval cyc --json", GOOD);
+    static const char *const keys[] = { "pictures_a", "cycle_a", "identity_a", "pictures_b", "cycle_b", "identity_b" };
+    gen_json *json;
+    gen_error err = { 0 };
+    TEST_OK(gen_json_parse(o->out, strlen(o->out), &json, &err));
+    for (size_t i = 0; i < sizeof keys / sizeof *keys; i++) {
+        double value;
+        TEST_OK(gen_json_double(json, keys[i], &value, &err));
+        assert_true(value > 0 &&
+                    value <= (i % 3 ? 2 : 6)); /* mean |difference| of the range [-1,1]; six pictures a set */
+    }
+    gen_json_free(json);
+    expect_says("eval cyc --features none.safetensors", FAILED, "none.safetensors");
+}

@@ -36,7 +36,7 @@ const gen_option cli_option_rows[] = {
     { "label",          OPT_INT,    O(label),      "-1",   -1, 1e6, NULL, NULL, "of the pictures that a conditional run makes (-1: all in turn)", 0 },
     { "add-label",      OPT_INT,    O(add_label),  "-1",   -1, 1e6, NULL, NULL, "move codes towards the mean code of this label", 0 },
     { "sub-label",      OPT_INT,    O(sub_label),  "-1",   -1, 1e6, NULL, NULL, "and away from that of this one", 0 },
-    { "features",       OPT_STRING, O(features),   "",     0, 0, NULL, "RUN", "a classifier: samples against test pictures in its features", 0 },
+    { "features",       OPT_STRING, O(features),   "",     0, 0, NULL, "RUN|FILE", "a classifier, or weights of SqueezeNet: samples against test pictures in its features", 0 },
     { "levels",         OPT_STRING, O(levels),     "0.1,0.2,0.3,0.5", 0, 0, NULL, NULL, "of noise to compare", 0 },
     { "kind",           OPT_CHOICE, O(kind),       "curves", 0, 0, "curves|parts|scatter|manifold|histogram|filters|confusion|units|neighbours", NULL, "what to draw", 0 },
     { "limit",          OPT_INT,    O(limit),      "0",    0, 1e9, NULL, "images", "use only so many (0: all)", 0 },

@@ -127,6 +127,12 @@ gen_status cli_compare_run(const cli_args *a, gen_run *run, const gen_dataset *d
  * folders of pictures, .npy files, data sets. */
 bool cli_are_sets(const cli_args *a);
 gen_status cli_eval_sets(const cli_args *a, gen_error *err);
+/* A run that translates between two sets, on its test pictures: the errors of its round trips; with --features how far translations, and the pictures
+ * themselves, are from the other set (eval_translation.c). */
+gen_status cli_eval_translation(const cli_args *a, gen_run *run, const gen_dataset *data, cli_numbers *numbers,
+                                gen_error *err);
+/* A warning where sets of so few pictures have no Frechet distance in d features. */
+void cli_warn_of_few(int64_t pictures, int64_t d);
 /* The lines beside the numbers, and the keys of the same. */
 void cli_print_sets(const cli_feature_sets *sets);
 void cli_put_sets(gen_json_out *out, const cli_feature_sets *sets);

@@ -91,6 +91,10 @@ static gen_status evaluate(evaluation *e, gen_error *err)
     if (e->run->settings.model->denoise) GEN_TRY(cli_set_sampler(a, e->run, err));
     GEN_TRY(open_data(e, err));
     const gen_model *model = e->run->settings.model;
+    if (model->round_trip) {
+        e->images = e->data.splits[gen_data_test_split(&e->data)].n;
+        return cli_eval_translation(a, e->run, &e->data, &e->numbers, err);
+    }
     bool only_pictures =
         !model->eval && (model->decode || model->denoise); /* a GAN: there is nothing else to measure */
     e->compared = *a->o.features || a->o.n || only_pictures;

@@ -195,7 +195,8 @@ static gen_status print_results(training *t, gen_error *err)
     printf("look at %s/report.html", run->folder);
     if (run->settings.model->decode || run->settings.model->denoise)
         printf("; more pictures: gen sample %s -o samples.png", run->folder);
-    else if (run->settings.model->translate) printf("; next: gen denoise %s PICTURE", run->folder);
+    else if (run->settings.model->translate)
+        printf("; next: gen %s %s PICTURE", run->settings.model->paired ? "translate" : "denoise", run->folder);
     printf("\n");
     return GEN_OK;
 }

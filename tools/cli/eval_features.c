@@ -11,6 +11,7 @@
 #include "models/data.h"
 #include "models/evaluate.h"
 #include "models/metrics.h"
+#include "models/squeezenet.h"
 #include "tools/cli/cli.h"
 
 enum { N_FEATURED = 10000, CHUNK = 500, NEIGHBOURS = 3 }; /* 3: Kynkaanniemi et al. 2019, section 4 */
@@ -50,9 +51,11 @@ static gen_status find_classifier(const cli_args *a, const char *name, char **fo
     if (gen_path_exists(name)) return gen_dataset_find(name, a->arena, folder, err);
     const char *shipped = gen_arena_printf(a->arena, "../weights/%s-classifier", name);
     if (gen_dataset_find(shipped, a->arena, folder, NULL) == GEN_OK) return GEN_OK;
-    return gen_fail(
-        err, GEN_NOT_FOUND,
-        "--features %s: expected the folder of a run, or mnist, the classifier of digits that comes with gen", name);
+    return gen_fail(err, GEN_NOT_FOUND,
+                    "--features %s: expected the folder of a run, the weights of SqueezeNet (.safetensors), or mnist, "
+                    "the classifier "
+                    "of digits that comes with gen",
+                    name);
 }
 
 gen_status cli_open_features(const cli_args *a, gen_device *device, int64_t height, int64_t width, int64_t channels,
@@ -62,11 +65,14 @@ gen_status cli_open_features(const cli_args *a, gen_device *device, int64_t heig
     char *folder;
     *network = *a->o.features ? a->o.features : "mnist";
     if (!*a->o.features && (height != DIGIT || width != DIGIT || channels != 1))
-        return gen_fail(err, GEN_BAD_OPTION,
-                        "pictures of %" PRId64 "x%" PRId64 "x%" PRId64
-                        " need --features RUN, a classifier trained on such pictures; "
-                        "only one of 28x28 grey digits comes with gen",
-                        width, height, channels);
+        return gen_fail(
+            err, GEN_BAD_OPTION,
+            "pictures of %" PRId64 "x%" PRId64 "x%" PRId64
+            " need --features: the folder of a classifier trained on such pictures, or the weights of SqueezeNet; "
+            "only a classifier of 28x28 grey digits comes with gen",
+            width, height, channels);
+    if (gen_path_has_extension(*network, "safetensors"))
+        return gen_squeezenet_open(*network, device, height, width, channels, run, err);
     GEN_TRY(find_classifier(a, *network, &folder, err));
     GEN_TRY(gen_run_open(folder, device, GEN_RUN_READ, run, err));
     const gen_run *f = *run;
@@ -305,6 +311,15 @@ gen_status cli_eval_sets(const cli_args *a, gen_error *err)
 
 /* ---- results -------------------------------------------------------------------------------------------------------------------------- */
 
+void cli_warn_of_few(int64_t pictures, int64_t d)
+{
+    if (pictures > d) return;
+    fprintf(stderr,
+            "gen eval: %" PRId64 " pictures are no more than the %" PRId64
+            " features: a Frechet distance of so few is far too large; use more pictures, or look at kid\n",
+            pictures, d);
+}
+
 void cli_print_sets(const cli_feature_sets *sets)
 {
     printf("  in %" PRId64 " features of %s: %" PRId64 " pictures against %" PRId64 "\n", sets->d, sets->network,
@@ -312,12 +327,7 @@ void cli_print_sets(const cli_feature_sets *sets)
     if (sets->classes) printf("  of each class, at confidence %g:", confident);
     for (int64_t c = 0; c < sets->classes; c++) printf(" %.1f", 100 * sets->share[c]);
     if (sets->classes) printf(" %%\n");
-    int64_t n = sets->n_made < sets->n_real ? sets->n_made : sets->n_real;
-    if (n <= sets->d)
-        fprintf(stderr,
-                "gen eval: %" PRId64 " pictures are no more than the %" PRId64
-                " features: a Frechet distance of so few is far too large; use a larger --n\n",
-                n, sets->d);
+    cli_warn_of_few(sets->n_made < sets->n_real ? sets->n_made : sets->n_real, sets->d);
 }
 
 void cli_put_sets(gen_json_out *out, const cli_feature_sets *sets)
