@@ -166,8 +166,14 @@ static void taps_free(taps *t)
 
 static double filter_value(gen_filter filter, double x)
 {
-    if (filter == GEN_FILTER_BOX) return x > -0.5 && x <= 0.5 ? 1 : 0;
-    return fabs(x) < 1 ? 1 - fabs(x) : 0;
+    double a = -0.5, d = fabs(x); /* a: of Keys 1981, as Pillow has it */
+    switch (filter) {
+    case GEN_FILTER_BOX: return x > -0.5 && x <= 0.5 ? 1 : 0;
+    case GEN_FILTER_BILINEAR: return d < 1 ? 1 - d : 0;
+    case GEN_FILTER_BICUBIC:
+        return d < 1 ? ((a + 2) * d - (a + 3)) * d * d + 1 : d < 2 ? ((d - 5) * d + 8) * d * a - 4 * a : 0;
+    }
+    return 0;
 }
 
 static void fill_taps(taps *t, int32_t i, int32_t in_size, double scale, double support, gen_filter filter)
@@ -184,8 +190,8 @@ static void fill_taps(taps *t, int32_t i, int32_t in_size, double scale, double 
 
 static gen_status taps_make(taps *t, int32_t in_size, int32_t out_size, gen_filter filter, gen_error *err)
 {
-    double scale = (double)in_size / out_size,
-           support = (filter == GEN_FILTER_BOX ? 0.5 : 1.0) * (scale > 1 ? scale : 1);
+    double reach = filter == GEN_FILTER_BOX ? 0.5 : filter == GEN_FILTER_BILINEAR ? 1 : 2;
+    double scale = (double)in_size / out_size, support = reach * (scale > 1 ? scale : 1);
     t->most = (int32_t)ceil(support) * 2 + 1;
     t->first = gen_alloc((size_t)out_size, sizeof *t->first);
     t->count = gen_alloc((size_t)out_size, sizeof *t->count);

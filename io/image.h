@@ -30,7 +30,7 @@ typedef struct gen_image {
     uint16_t *px16; /* the other is NULL */
     const gen_image_text *texts;
     int32_t n_texts;
-    gen_bytes icc; /* colour profile, if there is one (JPEG alone reads and writes it) */
+    gen_bytes icc; /* colour profile, if there is one (JPEG and PNG read and write it) */
 } gen_image;
 
 /* ---- files ---- */
@@ -39,7 +39,7 @@ typedef struct gen_image {
  * GEN_BAD_FILE otherwise. */
 gen_status gen_image_read(const void *data, size_t size, gen_arena *arena, gen_image *out, gen_error *err);
 
-/* Every kind of PNG: 1..16 bits, palette and transparent colour expanded, interlaced; gamma and profiles are ignored.
+/* Every kind of PNG: 1..16 bits, palette and transparent colour expanded, interlaced; gamma is ignored.
  * An animated PNG gives its default picture. Text chunks come as UTF-8. */
 gen_status gen_png_read(const void *data, size_t size, gen_arena *arena, gen_image *out, gen_error *err);
 gen_status gen_png_write(const gen_image *image, gen_arena *arena, gen_bytes *out,
@@ -91,6 +91,7 @@ gen_status gen_image_grid(const float *pixels, int32_t n, int32_t height_px, int
 typedef enum gen_filter {
     GEN_FILTER_BOX,      /* averages areas when it shrinks, repeats pixels when it enlarges */
     GEN_FILTER_BILINEAR, /* triangle, widened when it shrinks (antialiased, as Pillow does) */
+    GEN_FILTER_BICUBIC,  /* Keys 1981 with a = -1/2, widened likewise; results may leave the range of the input */
 } gen_filter;
 
 /* [H,W,C] to [out_height,out_width,C]. in and out must not overlap. */

@@ -160,10 +160,23 @@ static void read_texts(png_job *job)
     job->image.texts = copy, job->image.n_texts = n > 0 ? n : 0;
 }
 
+static void read_profile(png_job *job)
+{
+    png_charp name;
+    png_bytep profile;
+    png_uint_32 size;
+    int method;
+    if (!png_get_iCCP(job->png, job->info, &name, &method, &profile, &size)) return;
+    job->image.icc = (gen_bytes){ gen_arena_alloc(job->arena, size), size };
+    if (job->image.icc.data) memcpy(job->image.icc.data, profile, size);
+    else job->status = gen_fail(job->err, GEN_NO_MEMORY, "no memory for the colour profile of a PNG");
+}
+
 static void read_all(png_job *job)
 {
     read_picture(job);
     if (job->status == GEN_OK) read_texts(job);
+    if (job->status == GEN_OK) read_profile(job);
 }
 
 gen_status gen_png_read(const void *data, size_t size, gen_arena *arena, gen_image *out, gen_error *err)
@@ -238,6 +251,9 @@ static void write_all(png_job *job)
     png_set_IHDR(job->png, job->info, width, height, image->px16 ? 16 : 8, colour_types[image->channels],
                  PNG_INTERLACE_NONE, PNG_COMPRESSION_TYPE_DEFAULT, PNG_FILTER_TYPE_DEFAULT);
     write_texts(job);
+    if (image->icc.size) /* libpng leaves out, with a warning, what is no profile for these channels */
+        png_set_iCCP(job->png, job->info, "icc", PNG_COMPRESSION_TYPE_BASE, image->icc.data,
+                     (png_uint_32)image->icc.size);
     png_write_info(job->png, job->info);
     if (image->px16 && *(const uint8_t *)&one) png_set_swap(job->png);
     size_t row = (size_t)width * (size_t)image->channels;
