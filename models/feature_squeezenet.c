@@ -17,10 +17,10 @@ static const gen_feature_step steps[] = {
 // clang-format on
 
 const gen_feature_net gen_feature_squeezenet = { .name = "squeezenet",
-                                         .summary = "SqueezeNet 1.1",
-                                         .steps = steps,
-                                         .input = GEN_INPUT_TORCHVISION,
-                                         .caffe_mean = { 104, 117, 123 },
-                                         .ceil = true,
-                                         .content = "fire3",
-                                         .style = "relu1,fire2,fire4,fire6,fire8" };
+                                                 .summary = "SqueezeNet 1.1",
+                                                 .steps = steps,
+                                                 .input = GEN_INPUT_TORCHVISION,
+                                                 .caffe_mean = { 104, 117, 123 },
+                                                 .ceil = true,
+                                                 .content = "fire3",
+                                                 .style = "relu1,fire2,fire4,fire6,fire8" };

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/option.h"
+#include "models/style.h"
 #include "tools/cli/cli.h"
 
 #define O(field) offsetof(cli_options, field)
@@ -60,6 +61,18 @@ const gen_option cli_option_rows[] = {
 };
 // clang-format on
 
+static const struct own {
+    const cli_verb *verb;
+    const gen_option *rows;
+} own[] = { { &cli_style, gen_style_option_rows } };
+
+const gen_option *cli_own_rows(const cli_verb *verb)
+{
+    for (size_t i = 0; i < sizeof own / sizeof *own; i++)
+        if (own[i].verb == verb) return own[i].rows;
+    return NULL;
+}
+
 static int takes(const cli_verb *verb, const char *name)
 {
     if (!strcmp(name, "help")) return 1;
@@ -73,26 +86,28 @@ static gen_status unknown_option(const cli_verb *verb, const char *name, gen_err
     const char *words[64], *nearest;
     size_t n = 0;
     for (const char *const *t = verb->takes; t && *t && n < 64; t++) words[n++] = *t;
+    for (const gen_option *o = cli_own_rows(verb); o && o->name && n < 64; o++) words[n++] = o->name;
     nearest = gen_nearest_word(name, words, n);
     return gen_fail(err, GEN_BAD_OPTION, "there is no option --%s%s%s%s; `gen help %s` lists them", name,
                     nearest ? "; did you mean --" : "", nearest ? nearest : "", nearest ? "?" : "", verb->name);
 }
 
-/* The row of an option that the verb leaves to the model: those are known by name only. */
-static const gen_option *left_row(const char *name)
+/* The row of an option that the verb leaves to the model: those are known by name only. Or of one of its own. */
+static const gen_option *left_row(const cli_verb *verb, const char *name)
 {
+    if (cli_own_rows(verb)) return gen_option_find(cli_own_rows(verb), name);
     const gen_option *row = gen_option_find(gen_train_option_rows, name);
     for (int i = 0; !row && gen_models[i]; i++) row = gen_option_find(gen_models[i]->options, name);
     return row;
 }
 
 /* --name of a switch of the model means 1, --no-name 0; a value may follow all the same. */
-static const char *left_switch(char **name, const char *next)
+static const char *left_switch(const cli_verb *verb, char **name, const char *next)
 {
-    const gen_option *row = left_row(*name);
+    const gen_option *row = left_row(verb, *name);
     int64_t ignored;
     bool negative = !row && !strncmp(*name, "no-", 3);
-    if (negative) row = left_row(*name + 3);
+    if (negative) row = left_row(verb, *name + 3);
     if (!row || row->type != OPT_BOOL) return NULL;
     gen_option plain = *row;
     plain.offset = 0;
@@ -120,7 +135,8 @@ static gen_status parse_option(const cli_verb *verb, int argc, char **argv, int 
     if (row && row->type == OPT_BOOL && !value) value = negative ? "0" : "1";
     if (!row && !verb->leaves_options) return unknown_option(verb, name, err);
     const char *next = i + 1 < argc && strncmp(argv[i + 1], "--", 2) ? argv[i + 1] : NULL;
-    if (!row && !value) value = left_switch(&name, next);
+    if (!row && !value) value = left_switch(verb, &name, next);
+    if (!row && cli_own_rows(verb) && !left_row(verb, name)) return unknown_option(verb, name, err);
     if (!value) {
         if (!next) return gen_fail(err, GEN_BAD_OPTION, "--%s needs a value", name);
         value = next;

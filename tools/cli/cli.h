@@ -50,10 +50,13 @@ typedef struct cli_verb {
 
 extern const cli_verb cli_train, cli_sample, cli_reconstruct, cli_encode, cli_interpolate, cli_plot, cli_eval, cli_info,
     cli_denoise, cli_translate, cli_inpaint, cli_img2img, cli_data, cli_list, cli_bench, cli_devices, cli_help,
-    cli_completion, cli_version, cli_convert;
+    cli_completion, cli_version, cli_convert, cli_style;
 extern const gen_option cli_option_rows[];
 extern const cli_verb *const cli_verbs[]; /* NULL ends it */
 const cli_verb *cli_verb_find(const char *name);
+
+/* Rows of options that this verb alone has (it leaves_options, and finds them in cli_args.extra_*); NULL: none. */
+const gen_option *cli_own_rows(const cli_verb *verb);
 
 /* Parses argv after the verb. Fails with GEN_BAD_OPTION. */
 gen_status cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *a, gen_error *err);
@@ -140,6 +143,10 @@ void cli_put_sets(gen_json_out *out, const cli_feature_sets *sets);
 /* Opens the classifier that --features names (else the shipped one, where pictures are of its size), its weights loaded; *network names it. */
 gen_status cli_open_features(const cli_args *a, gen_device *device, int64_t height, int64_t width, int64_t channels,
                              gen_run **run, const char **network, gen_error *err);
+
+/* Times iterations of style transfer with random weights (bench_style.c): the least of them in ms, and how many. */
+gen_status cli_bench_style(const cli_args *a, gen_device *device, const char *preset, double *ms, int64_t *steps,
+                           gen_error *err);
 
 /* One JSON object on standard output. */
 gen_status cli_print_json(gen_json_out *out, gen_error *err);

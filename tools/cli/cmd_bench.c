@@ -25,6 +25,7 @@ static const workload workloads[] = {
     { "camel", "gan", "bench-camel", 64, 28, 28, 1 },
     { "dcgan64", "gan", "bench-dcgan64", 64, 64, 64, 3 },
     { "wgangp", "gan", "bench-wgangp", 64, 64, 64, 3 },
+    { "style256", NULL, "bench-style256", 1, 256, 256, 3 }, /* no model: bench_style.c */
 };
 // clang-format on
 enum { N_WORKLOADS = sizeof workloads / sizeof *workloads };
@@ -156,10 +157,12 @@ static gen_status bench(cli_args *a, const workload *w, gen_error *err)
     timing t = { 0 };
     gen_device *device;
     GEN_TRY(gen_device_open(a->o.device, (int32_t)a->o.threads, &device, err));
-    gen_status status = make(&t, a, w, device, err);
-    if (status == GEN_OK) status = time_steps(&t, a, err);
+    t.run.device = device;
+    gen_status status =
+        w->model ? make(&t, a, w, device, err) : cli_bench_style(a, device, w->preset, &t.ms, &t.steps, err);
+    if (status == GEN_OK && w->model) status = time_steps(&t, a, err);
     if (status == GEN_OK) status = print_timing(&t, a, w, err);
-    if (status == GEN_OK && a->o.profile) print_profile(&t, a, err);
+    if (status == GEN_OK && a->o.profile && t.program) print_profile(&t, a, err);
     gen_program_free(t.program);
     gen_params_free(t.run.params);
     device->ops->close(device);

@@ -63,9 +63,12 @@ static void help_verb(const cli_verb *verb)
     printf("usage: gen %s%s%s [--option value]\n\n%s\n\noptions\n", verb->name, *verb->words ? " " : "", verb->words,
            verb->summary);
     for (const char *const *t = verb->takes; t && *t; t++)
-        if (!verb->leaves_options || !gen_option_find(gen_train_option_rows, *t))
+        if (!verb->leaves_options || cli_own_rows(verb) || !gen_option_find(gen_train_option_rows, *t))
             print_option(gen_option_find(cli_option_rows, *t));
-    if (verb->leaves_options) {
+    const gen_option *own = cli_own_rows(verb);
+    if (own) {
+        print_options("options of its own", own);
+    } else if (verb->leaves_options) {
         print_options("options of every training", gen_train_option_rows);
         puts("\nand those of the model: gen help MODEL");
     }
@@ -128,13 +131,15 @@ static int completion(cli_args *a, gen_error *err)
     for (int i = 0; cli_verbs[i]; i++) {
         printf("        %s) words=\"", cli_verbs[i]->name);
         for (const char *const *t = cli_verbs[i]->takes; t && *t; t++) printf("--%s ", *t);
-        if (cli_verbs[i]->leaves_options || cli_verbs[i] == &cli_help || cli_verbs[i] == &cli_info)
+        int of_models = cli_verbs[i]->leaves_options && !cli_own_rows(cli_verbs[i]);
+        if (cli_own_rows(cli_verbs[i])) print_option_words(cli_own_rows(cli_verbs[i]));
+        if (of_models || cli_verbs[i] == &cli_help || cli_verbs[i] == &cli_info)
             for (int m = 0; gen_models[m]; m++) {
                 printf("%s ", gen_models[m]->name);
                 for (const gen_preset *p = gen_models[m]->presets; p && p->name; p++) printf("%s ", p->name);
-                if (cli_verbs[i]->leaves_options) print_option_words(gen_models[m]->options);
+                if (of_models) print_option_words(gen_models[m]->options);
             }
-        if (cli_verbs[i]->leaves_options) print_option_words(gen_train_option_rows);
+        if (of_models) print_option_words(gen_train_option_rows);
         puts("\";;");
     }
     puts("    esac; fi\n    COMPREPLY=($(compgen -W \"$words\" -- \"$word\") $(compgen -f -- \"$word\"))\n}\ncomplete "
