@@ -91,22 +91,58 @@ static int64_t padded_side(int64_t n, int64_t unit)
     return n < 2 * unit ? 2 * unit : (n + unit - 1) / unit * unit;
 }
 
+static void choose_tile(tiling *t)
+{
+    const gen_run *run = t->run;
+    const gen_model *model = run->settings.model;
+    gen_model_context m = gen_run_context(run, 1);
+    bool any_size = model->any_size && model->any_size(&m);
+    int64_t unit = model->whole ? model->whole(&m) : 0;
+    t->tile_h = unit ? padded_side(t->h, unit) : any_size ? tile_side(t->h) : run->height;
+    t->tile_w = unit ? padded_side(t->w, unit) : any_size ? tile_side(t->w) : run->width;
+}
+
 /* A program of the tile's size: the run's own size is put back. */
 static gen_status make_program(tiling *t, gen_error *err)
 {
     gen_run *run = t->run;
-    const gen_model *model = run->settings.model;
-    gen_model_context m = gen_run_context(run, 1);
     int64_t own_h = run->height, own_w = run->width;
-    bool any_size = model->any_size && model->any_size(&m);
-    int64_t unit = model->whole ? model->whole(&m) : 0;
-    t->tile_h = unit ? padded_side(t->h, unit) : any_size ? tile_side(t->h) : own_h;
-    t->tile_w = unit ? padded_side(t->w, unit) : any_size ? tile_side(t->w) : own_w;
+    choose_tile(t);
     run->height = t->tile_h;
     run->width = t->tile_w;
-    gen_status status = gen_run_program(run, model->translate, "make pictures of pictures", 1, &t->program, err);
+    gen_status status =
+        gen_run_program(run, run->settings.model->translate, "make pictures of pictures", 1, &t->program, err);
     run->height = own_h;
     run->width = own_w;
+    return status;
+}
+
+static gen_status plan_bytes(const tiling *t, gen_graph *g, double *bytes, gen_error *err)
+{
+    gen_plan *plan = NULL;
+    gen_model_context m = gen_run_context(t->run, 1);
+    m.height = t->tile_h;
+    m.width = t->tile_w;
+    t->run->settings.model->translate(g, &m);
+    GEN_TRY(gen_graph_check(g, err));
+    gen_node *y = gen_graph_output(g, 0, NULL);
+    GEN_TRY(gen_plan_new(g, &(gen_plan_request){ .n_outputs = 1, .outputs = &y }, &plan, err));
+    *bytes = (double)plan->slab_count * (double)t->run->device->element_bytes;
+    gen_plan_free(plan);
+    return GEN_OK;
+}
+
+gen_status gen_translate_bytes(gen_run *run, int64_t h, int64_t w, double *bytes, gen_error *err)
+{
+    tiling t = { .run = run, .h = h, .w = w, .c = run->channels };
+    gen_graph *g = gen_graph_new();
+    if (!g) return gen_fail(err, GEN_NO_MEMORY, "no memory for a graph");
+    choose_tile(&t);
+    gen_status status = plan_bytes(&t, g, bytes, err);
+    gen_graph_free(g);
+    double picture = (double)h * (double)w * (double)(2 * t.c + 1),
+           tile = (double)t.tile_h * (double)t.tile_w * (double)(2 * t.c);
+    *bytes += (picture + tile) * (double)sizeof(float);
     return status;
 }
 

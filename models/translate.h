@@ -19,6 +19,8 @@ enum {
  * whole pictures gets one tile that is all of it. Smaller than what the model takes: the picture goes on as its mirror image. Memory is that of one tile.
  * GEN_UNSUPPORTED when the model maps no pictures. */
 gen_status gen_translate(gen_run *run, const float *x, int64_t h, int64_t w, float *y, gen_error *err);
+/* Bytes that this will take: the plan's, and the picture before and after. Scratch memory of kernels comes on top. */
+gen_status gen_translate_bytes(gen_run *run, int64_t h, int64_t w, double *bytes, gen_error *err);
 
 #ifdef __cplusplus
 }

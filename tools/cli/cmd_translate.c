@@ -2,12 +2,14 @@
  * a generator's weights alone. Pictures are files or folders of them; one that cannot be read does not keep the rest from being made. */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include <inttypes.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/file.h"
 #include "kernels/devices.h"
 #include "models/generator_file.h"
+#include "models/translate.h"
 #include "tools/cli/cli.h"
 #include "tools/cli/picture_file.h"
 
@@ -139,10 +141,52 @@ static gen_status give_colours(gen_image *image, gen_arena *arena, gen_error *er
     return GEN_OK;
 }
 
+/* What is free on this machine; 0: unknown */
+static double free_bytes(gen_arena *arena)
+{
+    gen_bytes text;
+    if (gen_file_read_start("/proc/meminfo", 4096, arena, &text, NULL) != GEN_OK) return 0;
+    const char *found = strstr((const char *)text.data, "MemAvailable:");
+    return found ? 1024 * strtod(found + strlen("MemAvailable:"), NULL) : 0;
+}
+
+/* "2G", "500M" -> bytes; "": what is free */
+static gen_status memory_limit(const translation *t, gen_arena *arena, double *bytes, gen_error *err)
+{
+    const char *text = t->a->o.memory;
+    char *end;
+    *bytes = *text ? strtod(text, &end) : free_bytes(arena);
+    if (!*text) return GEN_OK;
+    const char *units = "KMG", *unit = *end ? strchr(units, *end) : NULL;
+    if (end == text || !(*bytes > 0) || (*end && (!unit || end[1])))
+        return gen_fail(err, GEN_BAD_OPTION, "--memory %s: expected a size such as 500M or 2G", text);
+    for (; unit && unit >= units; unit--) *bytes *= 1024;
+    return GEN_OK;
+}
+
+/* Instance norm wants the whole picture at once; better a sentence than a machine without memory. */
+static gen_status need_memory(const translation *t, const job *j, gen_arena *arena, const gen_image *image,
+                              gen_error *err)
+{
+    double needed, limit;
+    const double mega = 1024.0 * 1024.0;
+    GEN_TRY(memory_limit(t, arena, &limit, err));
+    GEN_TRY(gen_translate_bytes(t->run, image->height_px, image->width_px, &needed, err));
+    if (limit == 0 || needed <= limit) return GEN_OK;
+    double part = sqrt(limit / needed);
+    return gen_fail(
+        err, GEN_NO_MEMORY,
+        "%s: %dx%d pixels need %.0f MB, and there are %.0f (--memory sets what may be used): about %.0fx%.0f "
+        "fit; scale the picture down",
+        j->from, image->width_px, image->height_px, needed / mega, limit / mega, floor(part * image->width_px),
+        floor(part * image->height_px));
+}
+
 static gen_status translate_picture(translation *t, const job *j, gen_arena *arena, gen_image *image, gen_error *err)
 {
     float *rgba;
     GEN_TRY(cli_read_picture(j->from, 4, arena, image, &rgba, err));
+    GEN_TRY(need_memory(t, j, arena, image, err));
     bool grey = image->channels < 3;
     GEN_TRY(cli_translate_colours(t->run, rgba, image->height_px, image->width_px, grey, arena, err));
     if (t->run->channels == 3) GEN_TRY(give_colours(image, arena, err));
@@ -262,8 +306,8 @@ static int run(cli_args *a, gen_error *err)
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
 
-static const char *const takes[] = { "output",  "to",     "quality", "checkpoint", "weights",
-                                     "threads", "device", "json",    NULL };
+static const char *const takes[] = { "output",  "to",      "quality", "memory", "checkpoint",
+                                     "weights", "threads", "device",  "json",   NULL };
 const cli_verb cli_translate = { "translate",
                                  "RUN|FILE PICTURE …",
                                  "pictures of any size to the look of the other set; files or whole folders",
