@@ -2,7 +2,7 @@
 # package, plugins in P/lib/gen (io.cmake), and data and weights that come with the source in P/share/gen.
 
 # Every header of these folders is public, and tests/headers compiles each alone, except these: they are between files of one folder.
-set(INTERNAL_HEADERS core/plan_parts.h io/dataset_load.h io/fetch_plugin.h io/plot_plugin.h models/linalg_plugin.h)
+set(INTERNAL_HEADERS core/plan_parts.h io/dataset_load.h io/fetch_plugin.h io/plot_plugin.h io/sound_plugin.h io/synth_plugin.h models/linalg_plugin.h)
 file(GLOB PUBLIC_HEADERS RELATIVE ${PROJECT_SOURCE_DIR} CONFIGURE_DEPENDS core/*.h io/*.h models/*.h kernels/*.h)
 list(REMOVE_ITEM PUBLIC_HEADERS ${INTERNAL_HEADERS})
 

@@ -1,17 +1,17 @@
-# io: sources, the two plugins, tests and fuzz targets, by name. Needs dependencies.cmake before it, GNUInstallDirs, and png, jpeg, z, cjson,
+# io: sources, the plugins, tests and fuzz targets, by name. Needs dependencies.cmake before it, GNUInstallDirs, and png, jpeg, z, cjson,
 # threads and ${CMAKE_DL_LIBS} linked to the library; the tests use zlib themselves.
 set(IO_SOURCES
     io/file.c io/folder.c io/json.c io/deflate.c io/sha256.c io/plugin.c
     io/image.c io/png.c io/apng.c io/jpeg.c io/pnm.c
     io/idx.c io/npy.c io/safetensors.c io/tfevents.c
     io/dataset.c io/dataset_load.c io/dataset_folder.c io/dataset_sources.c io/prefetch.c
-    io/midi_read.c io/midi_write.c io/midi_score.c io/midi_names.c io/roll.c io/mat.c
+    io/midi_read.c io/midi_write.c io/midi_score.c io/midi_names.c io/roll.c io/mat.c io/sound.c io/synth.c
     io/plot.c io/fetch.c)
 
 set(IO_TEST_SOURCES
     tests/test_file.c tests/test_json.c tests/test_image.c tests/test_png.c tests/test_jpeg.c tests/test_idx.c tests/test_npy.c tests/test_safetensors.c
     tests/test_tfevents.c tests/test_dataset.c tests/test_prefetch.c tests/test_plot.c tests/test_fetch.c
-    tests/test_midi.c tests/test_midi_torture.c tests/test_roll.c tests/test_mat.c)
+    tests/test_midi.c tests/test_midi_torture.c tests/test_roll.c tests/test_mat.c tests/test_synth.c)
 
 # Each is tests/fuzz/<name>.c with seeds in tests/fuzz/corpus/<name>/.
 set(FUZZ_TARGETS fuzz_png fuzz_jpeg fuzz_idx fuzz_npy fuzz_safetensors fuzz_json fuzz_tfevents fuzz_midi fuzz_mat)
@@ -37,3 +37,5 @@ function(gen_add_plugin name source library)
 endfunction()
 gen_add_plugin(gen_plot io/plot_cairo.c CAIRO)
 gen_add_plugin(gen_fetch io/fetch_curl.c CURL)
+gen_add_plugin(gen_synth io/synth_fluid.c FLUIDSYNTH)
+gen_add_plugin(gen_sound io/sound_sndfile.c SNDFILE)

@@ -1,4 +1,4 @@
-/* The program with music: gen info, plot and convert of a tune of a few notes. It is $GEN_BINARY, else gen in the build
+/* The program with music: gen info, plot, convert and render of a tune of a few notes. It is $GEN_BINARY, else gen in the build
  * folder. */
 #define _XOPEN_SOURCE 700
 #include <stdlib.h>
@@ -184,5 +184,39 @@ TEST(cli_convert_refuses_what_it_cannot)
     TEST_OK(gen_file_write(gen_path_join(arena, folder, "bad.npy"), npy.data, npy.size, &err));
     assert_int_equal(gen(folder, "convert bad.npy bad.mid"), 1);
     need("[T,128] or [T,88]");
+    gen_arena_free(arena);
+}
+
+/* Little endian, as WAV has it. */
+static uint32_t u32_at(const gen_bytes *file, size_t at)
+{
+    return file->data[at] | (uint32_t)file->data[at + 1] << 8 | (uint32_t)file->data[at + 2] << 16 |
+           (uint32_t)file->data[at + 3] << 24;
+}
+
+TEST(cli_render_writes_sound_and_says_how_loud_it_is)
+{
+    const char *folder = prepare();
+    gen_arena *arena = gen_arena_new();
+    int code = gen(folder, "render tune.mid -o tune.wav --tail 1 --rate 22050 --mono --gain 10");
+    if (code && (strstr(out, "FluidSynth") || strstr(out, "libsndfile") || strstr(out, "no SoundFont"))) {
+        gen_arena_free(arena);
+        TEST_SKIP("no plugins for sound, or no SoundFont");
+    }
+    assert_int_equal(code, 0);
+    need("5.00 s of sound");
+    need("samples were clipped; --gain");
+    gen_bytes wav = read_made(folder, "tune.wav", arena);
+    assert_int_equal(wav.size, 44 + 5 * 22050 * 2);
+    assert_int_equal(u32_at(&wav, 24), 22050);
+    assert_int_equal(gen(folder, "render tune.mid -o tune.flac --json"), 0);
+    need("\"clipped\":0");
+    assert_int_equal(gen(folder, "render tune.mid --gain 0"), 1);
+    need("the result is silent: the gain is 0");
+    assert_int_equal(access(gen_path_join(arena, folder, "tune.mid.wav"), F_OK), -1);
+    assert_int_equal(gen(folder, "render tune.mid -o tune.mp3"), 2);
+    need(".wav, .flac or .ogg");
+    assert_int_equal(gen(folder, "render tune.mid --soundfont none.sf2"), 1);
+    need("there is no SoundFont none.sf2");
     gen_arena_free(arena);
 }

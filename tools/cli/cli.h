@@ -26,7 +26,7 @@ typedef struct cli_options {
     double strength, low, high, seconds;
     /* of music */
     const char *pitches, *soundfont;
-    int64_t steps_per_quarter, rate;
+    int64_t steps_per_quarter, rate, mono;
     double tempo, gain, reverb, chorus, tail;
 } cli_options;
 
@@ -50,7 +50,7 @@ typedef struct cli_verb {
 
 extern const cli_verb cli_train, cli_sample, cli_reconstruct, cli_encode, cli_interpolate, cli_plot, cli_eval, cli_info,
     cli_denoise, cli_translate, cli_inpaint, cli_img2img, cli_data, cli_list, cli_bench, cli_devices, cli_help,
-    cli_completion, cli_version, cli_convert, cli_style;
+    cli_completion, cli_version, cli_convert, cli_render, cli_style;
 extern const gen_option cli_option_rows[];
 extern const cli_verb *const cli_verbs[]; /* NULL ends it */
 const cli_verb *cli_verb_find(const char *name);
