@@ -409,7 +409,7 @@ TEST(midi_from_notes_gives_the_notes_back)
     gen_arena *arena = gen_arena_new();
     gen_midi midi;
     gen_midi_score score;
-    int32_t us = 0, beats, of;
+    int32_t us = 0, beats = 0, of = 0;
     TEST_OK(gen_midi_from_notes(notes, 5, &plan, arena, &midi, &err));
     check_round_trip(&midi);
     TEST_OK(gen_midi_score_make(&midi, arena, &score, &err));

@@ -72,6 +72,7 @@ TEST(synth_plays_each_note_at_its_time_and_pitch)
     gen_status status = render(two_notes, 2, &plain, arena, &s, &err);
     need_sound(&err, arena);
     TEST_OK(status);
+    if (!s.samples) fail_msg("no samples");
     assert_int_equal(s.n_channels, 2);
     assert_int_equal(s.n_frames, 2 * RATE); /* 1.5 s of music, 0.5 s of tail */
     assert_true(rms(&s, 0.1, 0.4) > 0.01 && rms(&s, 1.1, 1.4) > 0.01);
@@ -102,9 +103,12 @@ TEST(synth_gain_is_a_factor_and_the_tail_is_kept)
     TEST_OK(status);
     o.gain = 1;
     TEST_OK(render(two_notes, 2, &o, arena, &loud, &err));
+    if (!quiet.samples) fail_msg("no samples");
+    if (!loud.samples) fail_msg("no samples");
     assert_float_equal((float)(rms(&loud, 0.1, 0.4) / rms(&quiet, 0.1, 0.4)), 2.0F, 0.01F);
     o.tail_s = -1, o.reverb = 0.2;
     TEST_OK(render(two_notes, 2, &o, arena, &faded, &err));
+    if (!faded.samples) fail_msg("no samples");
     assert_true(faded.n_frames > 1.5 * RATE && faded.n_frames < 11.6 * RATE);
     assert_true(rms(&faded, (double)faded.n_frames / RATE - 0.05, (double)faded.n_frames / RATE) < 1e-4);
     gen_arena_free(arena);

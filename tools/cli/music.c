@@ -264,7 +264,7 @@ void cli_print_repairs(FILE *to, const gen_midi *midi)
 gen_status cli_describe_midi(cli_args *a, const char *path, gen_error *err)
 {
     gen_midi midi;
-    gen_midi_score score;
+    gen_midi_score score = { 0 };
     facts f;
     GEN_TRY(cli_open_midi(a->arena, path, &midi, &score, err));
     GEN_TRY(collect(a, &midi, &score, &f, err));
@@ -339,7 +339,7 @@ static gen_status draw(cli_args *a, const facts *f, const char *title, const cha
 gen_status cli_plot_midi(cli_args *a, const char *path, gen_error *err)
 {
     gen_midi midi;
-    gen_midi_score score;
+    gen_midi_score score = { 0 };
     facts f;
     char key[32];
     GEN_TRY(cli_open_midi(a->arena, path, &midi, &score, err));
