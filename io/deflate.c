@@ -73,6 +73,15 @@ gen_status gen_gunzip(const void *data, size_t size, void *out, size_t out_size,
     return unpack("gzip", 15 + 16, data, size, out, out_size, got, more, err);
 }
 
+gen_status gen_inflate_raw(const void *data, size_t size, void *out, size_t out_size, gen_error *err)
+{
+    size_t got;
+    int more;
+    GEN_TRY(unpack("zip", -15, data, size, out, out_size, &got, &more, err));
+    if (got == out_size && !more) return GEN_OK;
+    return gen_fail(err, GEN_BAD_FILE, "zip: an entry unpacks to another size than it claims");
+}
+
 gen_status gen_inflate(const void *data, size_t size, void *out, size_t out_size, size_t *got, int *more,
                        gen_error *err)
 {

@@ -21,6 +21,9 @@ int gen_is_gzip(const void *data, size_t size);
 gen_status gen_gunzip(const void *data, size_t size, void *out, size_t out_size, size_t *got, int *more,
                       gen_error *err);
 
+/* Plain deflate, as in zip files, to exactly out_size bytes. */
+gen_status gen_inflate_raw(const void *data, size_t size, void *out, size_t out_size, gen_error *err);
+
 /* The same for the zlib format (RFC 1950). */
 gen_status gen_inflate(const void *data, size_t size, void *out, size_t out_size, size_t *got, int *more,
                        gen_error *err);

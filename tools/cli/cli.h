@@ -148,6 +148,10 @@ gen_status cli_open_features(const cli_args *a, gen_device *device, int64_t heig
 gen_status cli_bench_style(const cli_args *a, gen_device *device, const char *preset, double *ms, int64_t *steps,
                            gen_error *err);
 
+/* gen convert of weights, PyTorch's to safetensors (convert_weights.c). */
+bool cli_is_weights(const char *from, const char *to);
+gen_status cli_convert_weights(cli_args *a, const char *from, const char *to, gen_error *err);
+
 /* One JSON object on standard output. */
 gen_status cli_print_json(gen_json_out *out, gen_error *err);
 

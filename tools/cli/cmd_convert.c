@@ -263,6 +263,7 @@ static const struct conversion {
     const char *words;
 } conversions[] = {
     { is_music, convert_music, "music (.mid .midi .kar .rmi, piano roll .npy, notes .json) into .mid .npy .json" },
+    { cli_is_weights, cli_convert_weights, "weights of PyTorch (.pth .pt .bin .ckpt) into .safetensors" },
 };
 
 static int convert(cli_args *a, gen_error *err)
@@ -281,5 +282,10 @@ static int convert(cli_args *a, gen_error *err)
 
 static const char *const convert_takes[] = { "steps-per-quarter", "pitches", "tempo", "quiet", "json", NULL };
 const cli_verb cli_convert = {
-    "convert", "IN OUT", "a file as one of another kind: MIDI, piano roll .npy, notes .json", convert_takes, 0, convert
+    "convert",
+    "IN OUT",
+    "a file as one of another kind: MIDI, piano roll .npy, notes .json; PyTorch's .pth as .safetensors",
+    convert_takes,
+    0,
+    convert
 };

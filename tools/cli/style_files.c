@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "io/dataset.h"
+#include "io/pth.h"
 #include "tools/cli/picture_file.h"
 
 /* ---- pictures ------------------------------------------------------------------------------------------------------------------ */
@@ -117,7 +118,10 @@ gen_status style_open_network(gen_arena *arena, const gen_style_options *o, styl
     else {
         GEN_TRY(find_weights(arena, o->features, &path, err));
         GEN_TRY(gen_file_map(path, &out->file, err));
-        gen_status status = gen_safetensors_read(out->file.data, out->file.size, arena, &out->tensors, err);
+        gen_bytes file = out->file;
+        gen_status status = gen_is_pth(file.data, file.size)
+                                ? gen_pth_read(file.data, file.size, arena, &out->tensors, err)
+                                : gen_safetensors_read(file.data, file.size, arena, &out->tensors, err);
         if (status != GEN_OK) return gen_error_in_file(err, path, status);
         out->net = gen_features_recognise(&out->tensors);
         if (!out->net)
