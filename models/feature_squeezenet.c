@@ -22,5 +22,5 @@ const gen_feature_net gen_feature_squeezenet = { .name = "squeezenet",
                                                  .input = GEN_INPUT_TORCHVISION,
                                                  .caffe_mean = { 104, 117, 123 },
                                                  .ceil = true,
-                                                 .content = "fire3",
+                                                 .content = "fire3,fire5",
                                                  .style = "relu1,fire2,fire4,fire6,fire8" };

@@ -66,10 +66,11 @@ const gen_feature_net gen_vgg16 = { .name = "vgg16",
                                     .caffe_mean = MEAN,
                                     .content = "relu4_2",
                                     .style = STYLE };
+/* Other layers than VGG's: with relu1_1 and relu5_1 this one draws worms. */
 const gen_feature_net gen_vgg19_slim = { .name = "vgg19-slim",
                                          .summary = "VGG-19 with 16 to 128 channels",
                                          .steps = slim,
                                          .input = GEN_INPUT_RGB,
                                          .reflect = true,
-                                         .content = "relu4_2",
-                                         .style = STYLE };
+                                         .content = "relu3_1",
+                                         .style = "relu1_2,relu2_2,relu3_1,relu4_1" };
