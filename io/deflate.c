@@ -75,8 +75,8 @@ gen_status gen_gunzip(const void *data, size_t size, void *out, size_t out_size,
 
 gen_status gen_inflate_raw(const void *data, size_t size, void *out, size_t out_size, gen_error *err)
 {
-    size_t got;
-    int more;
+    size_t got = 0;
+    int more = 0;
     GEN_TRY(unpack("zip", -15, data, size, out, out_size, &got, &more, err));
     if (got == out_size && !more) return GEN_OK;
     return gen_fail(err, GEN_BAD_FILE, "zip: an entry unpacks to another size than it claims");

@@ -259,7 +259,7 @@ static int is_legacy(const uint8_t *d, size_t size)
 static size_t element_bytes(reader *r, const pickle_value *v, const char *key, int depth)
 {
     size_t found = 0;
-    if (depth > MAX_DEPTH + 4 || ++r->visits > MAX_VISITS) return 0;
+    if (!v || depth > MAX_DEPTH + 4 || ++r->visits > MAX_VISITS) return 0;
     const pickle_value *id = v->kind == PICKLE_STORED ? v->item[0] : NULL;
     if (id && id->kind == PICKLE_LIST && id->n >= 3 && id->item[1]->kind == PICKLE_GLOBAL &&
         id->item[2]->kind == PICKLE_STRING && !strcmp(id->item[2]->text, key)) {

@@ -159,7 +159,7 @@ static gen_status write_result(styling *s, gen_style *style, gen_error *err)
     int64_t n = rgb ? (int64_t)h * w : 0;
     float *kept = arena ? gen_arena_alloc(arena, 6 * (size_t)n * sizeof *kept) : NULL;
     gen_status status = !rgb ? err->status : kept ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for a picture");
-    if (status == GEN_OK) {
+    if (rgb && kept) {
         memcpy(kept, rgb, 3 * (size_t)n * sizeof *kept);
         if (s->has_content && !strcmp(s->o.colours, "luma")) {
             status = gen_image_resize(s->content.rgb, s->content.image.height_px, s->content.image.width_px, 3,
