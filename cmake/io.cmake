@@ -5,13 +5,13 @@ set(IO_SOURCES
     io/image.c io/png.c io/apng.c io/jpeg.c io/pnm.c
     io/idx.c io/npy.c io/safetensors.c io/pth.c io/pickle.c io/tfevents.c
     io/dataset.c io/dataset_load.c io/dataset_folder.c io/dataset_sources.c io/prefetch.c
-    io/midi_read.c io/midi_write.c io/midi_score.c io/midi_names.c io/roll.c io/mat.c io/sound.c io/synth.c
+    io/midi_read.c io/midi_write.c io/midi_score.c io/midi_names.c io/roll.c io/voices.c io/mat.c io/sound.c io/synth.c
     io/plot.c io/fetch.c)
 
 set(IO_TEST_SOURCES
     tests/test_file.c tests/test_json.c tests/test_image.c tests/test_png.c tests/test_jpeg.c tests/test_idx.c tests/test_npy.c tests/test_safetensors.c tests/test_pth.c
     tests/test_tfevents.c tests/test_dataset.c tests/test_prefetch.c tests/test_plot.c tests/test_fetch.c
-    tests/test_midi.c tests/test_midi_torture.c tests/test_roll.c tests/test_mat.c tests/test_synth.c)
+    tests/test_midi.c tests/test_midi_torture.c tests/test_roll.c tests/test_voices.c tests/test_mat.c tests/test_synth.c)
 
 # Each is tests/fuzz/<name>.c with seeds in tests/fuzz/corpus/<name>/.
 set(FUZZ_TARGETS fuzz_png fuzz_jpeg fuzz_idx fuzz_npy fuzz_safetensors fuzz_pth fuzz_json fuzz_tfevents fuzz_midi fuzz_mat)
