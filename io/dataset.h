@@ -30,6 +30,8 @@ typedef struct gen_dataset {
     const int32_t *labels;                 /* n of 0..n_classes-1, or NULL */
     const char *const *class_names;        /* n_classes, or NULL */
     int32_t n_classes;
+    const uint8_t
+        *continues; /* [n]: does it go on where the one before ends, as windows of one piece do? NULL: none does */
     gen_range splits[GEN_N_SPLITS]; /* n = 0 for a split that the source does not have */
     const char *const *skipped;     /* "path: reason" of files left out with skip_bad */
     int64_t n_skipped;

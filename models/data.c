@@ -72,6 +72,11 @@ gen_status gen_data_open(const gen_settings *s, const gen_sink *sink, gen_arena 
             return gen_fail(err, GEN_BAD_OPTION, "--a and --b go together: one folder of pictures each");
         return gen_data_open_pair(*a ? a : name, b, &options, sink, arena, data, err);
     }
+    if (s->model->open_data) {
+        char *path;
+        GEN_TRY(gen_dataset_find(name, arena, &path, err));
+        return s->model->open_data(s->options, path, arena, data, err);
+    }
     GEN_TRY(gen_dataset_open(name, &options, sink, arena, data, err));
     split_validation(s, data);
     return binarise_splits(s, data, arena, err);

@@ -6,6 +6,7 @@
 #include "core/rng.h"
 #include "models/data.h"
 #include "models/generate.h"
+#include "models/windows.h"
 
 /* ---- means over a data set ---------------------------------------------------------------------------------------------------- */
 
@@ -68,6 +69,7 @@ static void list_outputs(const gen_program *program, int64_t batch, gen_eval_res
 gen_status gen_evaluate(gen_run *run, gen_program *program, const gen_dataset *data, gen_range range,
                         gen_eval_result *r, gen_error *err)
 {
+    if (run->settings.model->state) return gen_evaluate_windows(run, program, data, range, r, err);
     int64_t batch = GEN_EVAL_BATCH, pixels = run->height * run->width * run->channels;
     float values[GEN_EVAL_BATCH], *x = gen_alloc((size_t)(batch * pixels), sizeof *x);
     if (!x) return gen_fail(err, GEN_NO_MEMORY, "no memory for a batch");

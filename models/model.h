@@ -64,6 +64,8 @@ typedef struct gen_model {
     const gen_preset *presets;
     const char *defaults; /* options that differ from the tables' defaults, written as a preset's; "" none */
     const char *data;     /* what --data is when nobody says */
+    /* Makes the data set out of what lies at path, for models whose data are no pictures (windows of music: models/data_frames.h). NULL: pictures. */
+    gen_status (*open_data)(const void *options, const char *path, gen_arena *arena, gen_dataset *data, gen_error *err);
     /* Do the options fit each other and the image size? The sentence says what to change. */
     gen_status (*check)(const gen_model_context *m, gen_error *err);
     /* Graphs. Inputs: "x" [N,H,W,C] in [0,1]; "label" [N] where the model wants it; "z" [N,D]. NULL: the model cannot do it.
@@ -104,6 +106,11 @@ typedef struct gen_model {
     void (*round_trip)(gen_graph *g, const gen_model_context *m);
     /* "x" [2,H,W,C], one picture of each set -> "panel" [M,H,W,C]: what the model makes of them, for a row of the sample grid. NULL: no such. */
     void (*panel)(gen_graph *g, const gen_model_context *m);
+    /* Numbers that a sequence carries from a window to the next, for models of sequences that are cut into windows; NULL: none. eval then takes
+     * "state" [N,S], zeros where a sequence begins, and gives "state" and, of each window, "predicted" [N]: how many steps its other outputs, which are
+     * sums, are of. What is reported are means over those (models/windows.h); things says what they are, in the plural: "frames". */
+    int64_t (*state)(const gen_model_context *m);
+    const char *things; /* that eval counts; NULL: "images" */
 } gen_model;
 
 /* The list of models (models.c); NULL ends it. */

@@ -28,7 +28,7 @@ double test_model_steps(test_model *t, gen_program *train, int first, int last);
 /* Some steps: each loss finite, each learned parameter has moved and is finite, the loss is lower than at first. */
 void test_model_learns(test_model *t, int steps);
 
-/* Trains on 64 pictures in one go, and again stopped after half of the steps and resumed: the same bytes of both files of the last checkpoint.
+/* Trains on 64 pictures, or on the model's own data where those are no pictures, in one go, and again stopped after half of the steps and resumed: the same bytes of both files of the last checkpoint.
  * options hold steps=N. */
 void test_run_goes_on_bit_for_bit(const char *model, const char *options);
 
