@@ -30,7 +30,7 @@ static const gen_option options[] = {
     { "kernel",    OPT_INT,    offsetof(poly_options, kernel),    "5",    2, 64, NULL, "frames",     "that a convolution looks at; net tcn", 0 },
     { "dropout",   OPT_FLOAT,  offsetof(poly_options, dropout),   "0.3",  0, 0.95, NULL, NULL,       "of what recurrent layers give, or after each convolution", 0 },
     { "window",    OPT_INT,    offsetof(poly_options, window),    "160",  1, 8192, NULL, "frames",   "that training foretells at once; pieces are cut into them", 0 },
-    { "steps-per-quarter", OPT_INT, offsetof(poly_options, steps_per_quarter), "4", 1, 96, NULL, "frames", "in a quarter note, of MIDI files", 0 },
+    { "steps-per-quarter", OPT_INT, offsetof(poly_options, steps_per_quarter), "4", 1, 96, NULL, "frames", "in a quarter note, of MIDI files that are read and of samples", 0 },
     { "transpose", OPT_INT,    offsetof(poly_options, transpose), "0",    0, 24, NULL, "semitones",  "training moves each window up or down by as many at most", 0 },
     GEN_OPTIONS_END
 };

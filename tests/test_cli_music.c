@@ -220,3 +220,36 @@ TEST(cli_render_writes_sound_and_says_how_loud_it_is)
     need("there is no SoundFont none.sf2");
     gen_arena_free(arena);
 }
+
+/* ---- models of frames ------------------------------------------------------------------------------------------------------- */
+
+/* A training of seconds on the chorales, then numbers and music out of it. */
+TEST(cli_a_model_of_frames_is_trained_evaluated_and_sampled)
+{
+    const char *folder = prepare();
+    gen_arena *arena = gen_arena_new();
+    assert_int_equal(gen(folder, "train poly --hidden 8 --window 40 --steps 3 --batch 8 --out run --threads 1 --quiet"),
+                     0);
+    assert_non_null(strstr(out, "10449 test frames")); /* 10496, less the first of 47 pieces */
+    assert_int_equal(gen(folder, "eval run"), 0);
+    assert_non_null(strstr(out, "10449 test frames of chorales"));
+    assert_int_equal(gen(folder, "sample run -o new.mid --n 32 --seed 3"), 0);
+    gen_bytes file = read_made(folder, "new.mid", arena);
+    gen_error err = { 0 };
+    gen_midi midi;
+    TEST_OK(gen_midi_read(file.data, file.size, arena, &midi, &err));
+    assert_int_equal(gen(folder, "sample run -o new.npy --n 32 --prime tune.mid --temperature 0"), 0);
+    gen_npy npy;
+    file = read_made(folder, "new.npy", arena);
+    TEST_OK(gen_npy_read(file.data, file.size, arena, &npy, &err));
+    assert_int_equal(npy.dims[0], 24 + 32); /* six quarters of the tune, then the new frames */
+    assert_int_equal(npy.dims[1], 88);
+    assert_int_equal(gen(folder, "sample run -o new.jpg"), 2);
+    assert_non_null(strstr(out, ".npy"));
+    assert_int_equal(gen(folder, "info chorales"), 0);
+    assert_non_null(strstr(out, "359 pieces of music"));
+    assert_int_equal(gen(folder, "info poly-tcn"), 0);
+    assert_non_null(strstr(out, "trainable parameters 882538"));
+    assert_int_equal(gen(folder, "interpolate run"), 1);
+    gen_arena_free(arena);
+}

@@ -25,7 +25,8 @@ typedef struct cli_options {
         profile, markdown, steps, batch, resample, bits, components, quality, help;
     double strength, low, high, seconds;
     /* of music */
-    const char *pitches, *soundfont;
+    const char *pitches, *soundfont, *prime;
+    double temperature;
     int64_t steps_per_quarter, rate, mono;
     double tempo, gain, reverb, chorus, tail;
 } cli_options;

@@ -18,6 +18,7 @@ typedef struct evaluation {
     gen_dataset data;
     gen_range range;
     cli_numbers numbers;
+    const char *things; /* that are counted: "images", "frames" */
     int64_t images;
     bool compared; /* with sets */
     cli_feature_sets sets;
@@ -88,6 +89,7 @@ static gen_status evaluate(evaluation *e, gen_error *err)
 {
     const cli_args *a = e->a;
     double nll;
+    if (e->run->settings.model->things) e->things = e->run->settings.model->things;
     if (e->run->settings.model->denoise) GEN_TRY(cli_set_sampler(a, e->run, err));
     GEN_TRY(open_data(e, err));
     const gen_model *model = e->run->settings.model;
@@ -131,7 +133,7 @@ static void put_json(gen_json_out *out, const evaluation *e)
     gen_json_open(out, NULL, '{');
     gen_json_put_string(out, "run", e->folder);
     gen_json_put_string(out, "split", e->split);
-    gen_json_put_int(out, "images", e->images);
+    gen_json_put_int(out, e->things, e->images);
     for (int32_t i = 0; i < e->numbers.n; i++) gen_json_put_double(out, e->numbers.name[i], e->numbers.value[i]);
     if (e->a->o.is_samples) gen_json_put_int(out, "is_samples", e->a->o.is_samples);
     if (e->d) gen_json_open(out, "kl_dims", '[');
@@ -152,7 +154,7 @@ static gen_status print_json(const cli_args *a, const evaluation *e, int n, gen_
 
 static void print_one(const evaluation *e)
 {
-    printf("%s on %" PRId64 " %s images of %s\n", e->folder, e->images, e->split, e->data_name);
+    printf("%s on %" PRId64 " %s %s of %s\n", e->folder, e->images, e->split, e->things, e->data_name);
     for (int32_t i = 0; i < e->numbers.n; i++) {
         const char *name = e->numbers.name[i];
         printf("  %-16s %.6g", name, e->numbers.value[i]);
@@ -183,7 +185,7 @@ static void print_table(const evaluation *e, int n)
         size_t length = strlen(e[i].folder), skip = length > WIDTH - 2 ? length - (WIDTH - 2) : 0;
         printf("%*s", WIDTH, e[i].folder + skip);
     }
-    printf("\n%-16s", "images");
+    printf("\n%-16s", e->things);
     for (int i = 0; i < n; i++) printf("%*" PRId64, WIDTH, e[i].images);
     printf("\n");
     for (int32_t k = 0; k < e[0].numbers.n; k++) {
@@ -205,7 +207,7 @@ static int run(cli_args *a, gen_error *err)
     if (cli_are_pictures(a)) return cli_eval_pictures(a, err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
     if (!e) return gen_fail(err, GEN_NO_MEMORY, "no memory for results"), CLI_FAILED;
     for (int i = 0; i < a->n_words; i++) {
-        e[i] = (evaluation){ .a = a, .folder = a->word[i] };
+        e[i] = (evaluation){ .a = a, .folder = a->word[i], .things = "images" };
         if (evaluate_folder(&e[i], err) != GEN_OK) return CLI_FAILED;
     }
     if (a->o.json) return print_json(a, e, a->n_words, err) == GEN_OK ? CLI_GOOD : CLI_FAILED;

@@ -13,6 +13,7 @@
 #include "models/cost.h"
 #include "models/data.h"
 #include "models/evaluate.h"
+#include "tools/cli/frames.h"
 #include "tools/cli/music.h"
 
 /* ---- a model or a run: layers, parameters, memory ------------------------------------------------------------------------------------------ */
@@ -127,6 +128,19 @@ static gen_status describe(cli_args *a, gen_run *run, gen_error *err)
     return status;
 }
 
+/* Where data are no pictures they say what sizes there are. */
+static gen_status guess_sizes(cli_args *a, gen_run *run, const gen_preset *preset, gen_error *err)
+{
+    gen_dataset data;
+    int faces = preset && !strcmp(preset->data, "celeba");
+    run->height = run->width = run->settings.train.size ? run->settings.train.size : faces ? 128 : 28;
+    run->channels = run->settings.train.channels ? run->settings.train.channels : faces ? 3 : 1;
+    if (!run->settings.model->open_data) return GEN_OK;
+    GEN_TRY(gen_data_open(&run->settings, NULL, a->arena, &data, err));
+    run->height = data.height_px, run->width = data.width_px, run->channels = data.channels;
+    return GEN_OK;
+}
+
 /* A run that only lives in memory, of a model with a preset and the picture size of its data, 28x28 grey when that is not here. */
 static gen_status describe_model(cli_args *a, const gen_model *model, const gen_preset *preset, gen_device *device,
                                  gen_error *err)
@@ -139,9 +153,7 @@ static gen_status describe_model(cli_args *a, const gen_model *model, const gen_
     if (status == GEN_OK && preset) status = gen_settings_preset(&run.settings, preset->name, err);
     for (int i = 0; i < a->n_extra && status == GEN_OK; i++)
         status = gen_settings_set(&run.settings, a->extra_name[i], a->extra_value[i], err);
-    int faces = preset && !strcmp(preset->data, "celeba");
-    run.height = run.width = run.settings.train.size ? run.settings.train.size : faces ? 128 : 28;
-    run.channels = run.settings.train.channels ? run.settings.train.channels : faces ? 3 : 1;
+    if (status == GEN_OK) status = guess_sizes(a, &run, preset, err);
     if (status == GEN_OK) status = describe(a, &run, err);
     gen_params_free(run.params);
     return status;
@@ -203,6 +215,9 @@ static gen_status describe_npy(cli_args *a, const gen_bytes *file, gen_error *er
 static gen_status describe_data(cli_args *a, const char *name, gen_error *err)
 {
     gen_dataset data;
+    char *path;
+    if (gen_dataset_find(name, a->arena, &path, NULL) == GEN_OK && cli_is_frames(a, path))
+        return cli_describe_frames(a, path, err);
     gen_dataset_options options = { .download = 0 };
     GEN_TRY(gen_dataset_open(name, &options, NULL, a->arena, &data, err));
     printf("%s: %" PRId64 " pictures of %dx%dx%d", data.name, data.n, data.height_px, data.width_px, data.channels);
@@ -216,7 +231,7 @@ static gen_status describe_data(cli_args *a, const char *name, gen_error *err)
 static gen_status describe_file(cli_args *a, const char *path, gen_error *err)
 {
     gen_bytes file;
-    if (gen_path_is_folder(path)) return describe_data(a, path, err);
+    if (gen_path_is_folder(path) || gen_path_has_extension(path, "mat")) return describe_data(a, path, err);
     if (cli_is_midi(path)) return cli_describe_midi(a, path, err);
     GEN_TRY(gen_file_read(path, GEN_FILE_ANY_SIZE, a->arena, &file, err));
     if (gen_path_has_extension(path, "safetensors")) return describe_safetensors(a, &file, err);
@@ -233,6 +248,7 @@ static int info(cli_args *a, gen_error *err)
     const gen_preset *preset = NULL;
     if (cli_need_words(&cli_info, a, 1, 1, err) != GEN_OK) return CLI_USAGE;
     const char *name = a->word[0];
+    char *found;
     gen_status status = gen_device_open("cpu", (int32_t)a->o.threads, &device, err);
     if (status != GEN_OK) return CLI_FAILED;
     model = gen_model_find(name);
@@ -240,7 +256,8 @@ static int info(cli_args *a, gen_error *err)
     else if (gen_path_is_folder(name) && gen_path_exists(gen_path_join(a->arena, name, "config.json")))
         status = describe_run(a, name, device, err);
     else if (gen_path_exists(name)) status = describe_file(a, name, err);
-    else if (gen_dataset_source_find(name)) status = describe_data(a, name, err);
+    else if (gen_dataset_source_find(name) || gen_dataset_find(name, a->arena, &found, NULL) == GEN_OK)
+        status = describe_data(a, name, err);
     else status = gen_fail(err, GEN_NOT_FOUND, "%s is no model, preset, run folder, file or data set", name);
     device->ops->close(device);
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
@@ -362,7 +379,7 @@ static int data(cli_args *a, gen_error *err)
     return CLI_USAGE;
 }
 
-static const char *const info_takes[] = { "explain-memory", "threads", "json", NULL };
+static const char *const info_takes[] = { "explain-memory", "steps-per-quarter", "threads", "json", NULL };
 static const char *const list_takes[] = { "markdown", "json", NULL };
 static const char *const data_takes[] = { "output", "quiet", NULL };
 const cli_verb cli_info = {

@@ -10,6 +10,7 @@
 #include "models/evaluate.h"
 #include "models/journal.h"
 #include "tools/cli/cli.h"
+#include "tools/cli/frames.h"
 
 typedef struct pictures {
     cli_args *a;
@@ -36,6 +37,7 @@ static gen_status open_pictures(pictures *p, gen_error *err)
     p->pixels = p->run->height * p->run->width * p->run->channels;
     GEN_TRY(cli_set_sampler(p->a, p->run, err));
     if (model->denoise) GEN_TRY(know_params(p, model->denoise, "make pictures from noise", err));
+    else if (model->state && !model->decode) GEN_TRY(know_params(p, model->eval, "be evaluated", err));
     else GEN_TRY(know_params(p, model->decode, "make pictures from codes", err));
     if (model->encode) GEN_TRY(know_params(p, model->encode, "encode pictures", err));
     return cli_load_weights(p->a, p->run, err);
@@ -208,6 +210,7 @@ static gen_status walk(pictures *p, int64_t n, int64_t columns, const float *lab
 static gen_status sample(pictures *p, gen_error *err)
 {
     enum { MOST_COLUMNS = 32, ROWS = 8 };
+    if (p->run->settings.model->state) return cli_sample_frames(p->a, p->run, err);
     int64_t columns, n, classes = gen_is_conditional(p->run) ? p->run->classes : 0;
     bool by_class = classes > 0 && classes <= MOST_COLUMNS && p->a->o.label < 0;
     GEN_TRY(cli_grid_size(p->a, by_class ? ROWS * classes : 64, &columns, &n, err));
@@ -329,10 +332,10 @@ static int run_interpolate(cli_args *a, gen_error *err)
     return with_run(a, &cli_interpolate, interpolate, err);
 }
 
-static const char *const sample_takes[] = { "output", "walk",       "mode",    "grid",       "n",
-                                            "seed",   "checkpoint", "weights", "threads",    "device",
-                                            "json",   "label",      "frames",  "components", CLI_TAKES_SAMPLER,
-                                            NULL };
+static const char *const sample_takes[] = {
+    "output", "walk",  "mode",   "grid",       "n",    "seed",  "checkpoint",  "weights", "threads",         "device",
+    "json",   "label", "frames", "components", "data", "prime", "temperature", "tempo",   CLI_TAKES_SAMPLER, NULL
+};
 static const char *const reconstruct_takes[] = { "output",          "grid",      "n",         "data",
                                                  "label",           "add-label", "sub-label", "checkpoint",
                                                  "weights",         "threads",   "device",    "json",
@@ -340,7 +343,8 @@ static const char *const reconstruct_takes[] = { "output",          "grid",     
 static const char *const interpolate_takes[] = { "output", "n",    "frames",          "mode",    "label",
                                                  "seed",   "data", "checkpoint",      "weights", "threads",
                                                  "device", "json", CLI_TAKES_SAMPLER, NULL };
-const cli_verb cli_sample = { "sample", "RUN", "new pictures from a trained model", sample_takes, 0, run_sample };
+const cli_verb cli_sample = { "sample",     "RUN", "new pictures, or music, from a trained model",
+                              sample_takes, 0,     run_sample };
 const cli_verb cli_reconstruct = { "reconstruct",     "RUN", "test pictures and what the model makes of them",
                                    reconstruct_takes, 0,     run_reconstruct };
 const cli_verb cli_interpolate = { "interpolate",     "RUN", "pictures on the way from one to another",

@@ -176,6 +176,7 @@ static gen_status print_results(training *t, gen_error *err)
 {
     gen_run *run = t->run;
     const char *split = gen_split_name(gen_data_test_split(&t->data));
+    const char *things = run->settings.model->things ? run->settings.model->things : "images";
     if (t->a->o.json) {
         gen_json_out out = { .arena = t->a->arena };
         gen_json_open(&out, NULL, '{');
@@ -183,18 +184,19 @@ static gen_status print_results(training *t, gen_error *err)
         gen_json_put_int(&out, "steps", run->progress.step);
         gen_json_put_double(&out, "seconds", t->seconds);
         gen_json_put_string(&out, "split", split);
-        gen_json_put_int(&out, "images", t->result.count);
+        gen_json_put_int(&out, things, t->result.count);
         for (int32_t i = 0; i < t->result.n; i++) gen_json_put_double(&out, t->result.name[i], t->result.mean[i]);
         gen_json_close(&out, '}');
         return cli_print_json(&out, err);
     }
     printf("%s: %" PRId64 " steps in %.0f s\n", run->folder, run->progress.step, t->seconds);
-    if (t->result.count) printf("on %" PRId64 " %s images:", t->result.count, split);
+    if (t->result.count) printf("on %" PRId64 " %s %s:", t->result.count, split, things);
     for (int32_t i = 0; i < t->result.n; i++) printf("  %s %.6g", t->result.name[i], t->result.mean[i]);
     printf("%s", t->result.count ? "\n" : "");
     printf("look at %s/report.html", run->folder);
     if (run->settings.model->decode || run->settings.model->denoise)
         printf("; more pictures: gen sample %s -o samples.png", run->folder);
+    else if (run->settings.model->state) printf("; next: gen sample %s -o new.mid", run->folder);
     else if (run->settings.model->translate)
         printf("; next: gen %s %s PICTURE", run->settings.model->paired ? "translate" : "denoise", run->folder);
     printf("\n");
@@ -224,9 +226,9 @@ static gen_status train_and_report(training *t, gen_error *err)
     gen_journal *journal = NULL;
     double start = now_s();
     GEN_TRY(gen_journal_open(t->run, &t->terminal, &journal, err));
-    gen_emit_text(&t->terminal, t->run->progress.step, "note",
-                  "%s on %s (%" PRId64 " training images), %s; run folder %s", t->run->settings.model->name,
-                  t->data.name, t->data.splits[GEN_SPLIT_TRAIN].n, t->device->name, t->run->folder);
+    gen_emit_text(&t->terminal, t->run->progress.step, "note", "%s on %s (%" PRId64 " training %s), %s; run folder %s",
+                  t->run->settings.model->name, t->data.name, t->data.splits[GEN_SPLIT_TRAIN].n,
+                  t->run->settings.model->state ? "windows" : "images", t->device->name, t->run->folder);
     gen_model_context m = gen_run_context(t->run, t->run->settings.train.batch);
     if (t->run->settings.model->healthy)
         gen_emit_text(&t->terminal, t->run->progress.step, "note", "%s", t->run->settings.model->healthy(&m));

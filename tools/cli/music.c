@@ -351,3 +351,16 @@ gen_status cli_plot_midi(cli_args *a, const char *path, gen_error *err)
         title = gen_arena_printf(a->arena, "%s · %s · %.4g quarters a minute", title, heard_text(&f, key), f.slowest);
     return draw(a, &f, title, *a->o.output ? a->o.output : "roll.png", err);
 }
+
+gen_status cli_picture_beside(cli_args *a, const char *path, gen_error *err)
+{
+    gen_error plot = { 0 };
+    cli_args own = *a;
+    size_t stem = strlen(path) - strlen(gen_path_extension(path));
+    own.o.output = gen_arena_printf(a->arena, "%.*spng", (int)stem, path);
+    if (!own.o.output) return gen_fail(err, GEN_NO_MEMORY, "no memory for a picture");
+    gen_status status = cli_plot_midi(&own, path, &plot);
+    if (status == GEN_NO_DEVICE) fprintf(stderr, "no picture: %s\n", plot.text);
+    else if (status != GEN_OK) return gen_fail(err, status, "%s", plot.text);
+    return GEN_OK;
+}

@@ -24,5 +24,7 @@ void cli_print_repairs(FILE *to, const gen_midi *midi); /* a line each */
 
 gen_status cli_describe_midi(cli_args *a, const char *path, gen_error *err);
 gen_status cli_plot_midi(cli_args *a, const char *path, gen_error *err);
+/* The piano roll of x.mid as x.png; where no plots can be drawn, a warning instead. */
+gen_status cli_picture_beside(cli_args *a, const char *path, gen_error *err);
 
 #endif
