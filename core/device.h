@@ -32,6 +32,9 @@ typedef struct gen_device_ops {
     void (*exec_free)(gen_exec *exec);
     /* Seconds and number of runs of each call since profiling was switched on; NULL where a device cannot. */
     void (*profile)(gen_exec *exec, bool on, double *seconds);
+    /* What bounds every product: floating-point operations a second from registers, all threads together, measured now (a tenth of a second). NULL:
+     * not known. */
+    double (*peak)(gen_device *device);
     void (*close)(gen_device *device);
 } gen_device_ops;
 

@@ -1,23 +1,50 @@
 #!/usr/bin/env python3
-"""PyTorch's side of tools/bench: whole training steps (forward, losses, backward, optimiser), data already in memory.
+"""PyTorch's side of tools/bench: whole training steps (forward, losses, backward, optimiser; averages and clipping where the model has them), data
+already in memory.
 
-  tools/peers.py WORKLOAD MODE [--threads N]      MODE: eager-nchw, eager-nhwc, compile-nchw, compile-nhwc
+  tools/peers.py WORKLOAD MODE [--threads N] [--precision fp32|bf16]      MODE: eager-nchw, eager-nhwc, compile-nchw, compile-nhwc
 
 Stays alive: for each line "SECONDS" on standard input it times steps for so long and answers with one JSON line; the time of a step is the least.
+A workload is a function of (Mode) that returns the step; the nets are those of the preset `bench-WORKLOAD` of gen.
 """
 import argparse
 import json
+import math
 import resource
 import sys
 import time
+from typing import NamedTuple
 
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
 
+bce = F.binary_cross_entropy_with_logits
+
+
+class Mode(NamedTuple):
+    """How PyTorch is run: each net through torch.compile or not, pictures in NHWC or NCHW."""
+
+    compiled: bool
+    channels_last: bool
+
+    def layout(self, x):
+        return x.to(memory_format=torch.channels_last) if self.channels_last else x
+
+    def run(self, f):
+        return torch.compile(f) if self.compiled else f
+
+
+def trainable(net, on):
+    for p in net.parameters():
+        p.requires_grad_(on)
+
+
+# ---- autoencoder, GANs ---------------------------------------------------------------------------------------------------------------------
+
 
 class Vae(nn.Module):
-    """The conv VAE of `gen train bench-vae`: 28x28, a code of 2."""
+    """28x28, a code of 2."""
 
     def __init__(self, latent=2):
         super().__init__()
@@ -37,13 +64,11 @@ class Vae(nn.Module):
         return self.decoder(self.dense(z).view(-1, 64, 7, 7)), mu, logvar
 
 
-def vae(compiled, channels_last, batch):
-    net = Vae()
-    if channels_last:
-        net = net.to(memory_format=torch.channels_last)
+def vae(mode, batch):
+    net = mode.layout(Vae())
     optimiser = torch.optim.Adam(net.parameters(), 5e-4, fused=True)
     x = torch.rand(batch, 1, 28, 28)
-    forward = torch.compile(net) if compiled else net
+    forward = mode.run(net)
 
     def step():
         y, mu, logvar = forward(x)
@@ -56,33 +81,394 @@ def vae(compiled, channels_last, batch):
     return step
 
 
-WORKLOADS = {"vae32": lambda c, l: vae(c, l, 32), "vae128": lambda c, l: vae(c, l, 128)}
+def camel(mode, batch=64):
+    """Foster's GAN of camels: nearest upsampling and 5x5 convolutions; D on real pictures, D on made ones, then G."""
+    up = lambda: nn.Upsample(scale_factor=2)
+    norm = lambda c: [nn.BatchNorm2d(c), nn.ReLU()]
+    G = nn.Sequential(
+        nn.Linear(100, 3136), nn.BatchNorm1d(3136), nn.ReLU(), nn.Unflatten(1, (64, 7, 7)), up(), nn.Conv2d(64, 128, 5, 1, 2), *norm(128),
+        up(), nn.Conv2d(128, 64, 5, 1, 2), *norm(64), nn.ConvTranspose2d(64, 64, 5, 1, 2), *norm(64), nn.ConvTranspose2d(64, 1, 5, 1, 2),
+        nn.Tanh())  # fmt: skip
+    layers = []
+    for i, o, s in ((1, 64, 2), (64, 64, 2), (64, 128, 2), (128, 128, 1)):
+        layers += [nn.Conv2d(i, o, 5, s, 2), nn.ReLU(), nn.Dropout(0.4)]
+    D = nn.Sequential(*layers, nn.Flatten(), nn.Linear(2048, 1))
+    G, D = mode.layout(G), mode.layout(D)
+    g_optimiser, d_optimiser = torch.optim.RMSprop(G.parameters(), 4e-4), torch.optim.RMSprop(D.parameters(), 8e-4)
+    g, d = mode.run(G), mode.run(D)
+    x, one, zero = torch.rand(batch, 1, 28, 28) * 2 - 1, torch.ones(batch, 1), torch.zeros(batch, 1)
+
+    def judge(pictures, label):
+        d_optimiser.zero_grad()
+        bce(d(pictures), label).backward()
+        d_optimiser.step()
+
+    def step():
+        judge(x, one)
+        with torch.no_grad():
+            fake = g(torch.randn(batch, 100))
+        judge(fake, zero)
+        trainable(D, False)
+        g_optimiser.zero_grad()
+        loss = bce(d(g(torch.randn(batch, 100))), one)
+        loss.backward()
+        g_optimiser.step()
+        trainable(D, True)
+        return loss.item()
+
+    return step
 
 
-def window(step, seconds):
-    times, start = [], time.perf_counter()
-    while time.perf_counter() - start < seconds or len(times) < 3:
-        began = time.perf_counter()
+def dcgan64(mode, batch=64, width=64):
+    """Radford et al. 2016, as in PyTorch's examples."""
+    layers = [nn.ConvTranspose2d(100, 8 * width, 4, 1, 0, bias=False), nn.BatchNorm2d(8 * width), nn.ReLU(True)]
+    for i, o in ((8, 4), (4, 2), (2, 1)):
+        layers += [nn.ConvTranspose2d(i * width, o * width, 4, 2, 1, bias=False), nn.BatchNorm2d(o * width), nn.ReLU(True)]
+    G = nn.Sequential(*layers, nn.ConvTranspose2d(width, 3, 4, 2, 1, bias=False), nn.Tanh())
+    layers = [nn.Conv2d(3, width, 4, 2, 1, bias=False), nn.LeakyReLU(0.2, True)]
+    for i, o in ((1, 2), (2, 4), (4, 8)):
+        layers += [nn.Conv2d(i * width, o * width, 4, 2, 1, bias=False), nn.BatchNorm2d(o * width), nn.LeakyReLU(0.2, True)]
+    D = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, 1, 0, bias=False))
+    G, D = mode.layout(G), mode.layout(D)
+    adam = lambda net: torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999), fused=True)
+    g_optimiser, d_optimiser = adam(G), adam(D)
+    g, d = mode.run(G), mode.run(D)
+    x = mode.layout(torch.randn(batch, 3, 64, 64))
+    one, zero = torch.ones(batch, 1, 1, 1), torch.zeros(batch, 1, 1, 1)
+
+    def step():
+        d_optimiser.zero_grad()
+        bce(d(x), one).backward()
+        fake = g(torch.randn(batch, 100, 1, 1))
+        bce(d(fake.detach()), zero).backward()
+        d_optimiser.step()
+        g_optimiser.zero_grad()
+        loss = bce(d(fake), one)
+        loss.backward()
+        g_optimiser.step()
+        return loss.item()
+
+    return step
+
+
+def wgangp(mode, batch=64):
+    """One update of Foster's critic of faces, with the gradient penalty of Gulrajani et al. 2017."""
+    if mode.compiled:
+        raise RuntimeError("torch.compile does not differentiate twice")
+    layers = []
+    for i, o in ((3, 64), (64, 128), (128, 256), (256, 512)):
+        layers += [nn.Conv2d(i, o, 5, 2, 2), nn.LeakyReLU(0.2)]
+    D = mode.layout(nn.Sequential(*layers, nn.Flatten(), nn.Linear(8192, 1)))
+    optimiser = torch.optim.Adam(D.parameters(), 2e-4, (0.5, 0.999), fused=True)
+    x, fake = torch.rand(batch, 3, 64, 64) * 2 - 1, torch.rand(batch, 3, 64, 64) * 2 - 1
+
+    def step():
+        a = torch.rand(batch, 1, 1, 1)
+        between = (a * x + (1 - a) * fake).requires_grad_(True)
+        (slope,) = torch.autograd.grad(D(between).sum(), between, create_graph=True)
+        loss = D(fake).mean() - D(x).mean() + 10 * ((slope.flatten(1).norm(dim=1) - 1) ** 2).mean()
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return loss.item()
+
+    return step
+
+
+# ---- CycleGAN, style -----------------------------------------------------------------------------------------------------------------------
+
+
+class ResidualBlock(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        half = lambda: [nn.ReflectionPad2d(1), nn.Conv2d(c, c, 3), nn.InstanceNorm2d(c)]
+        self.body = nn.Sequential(*half(), nn.ReLU(True), *half())
+
+    def forward(self, x):
+        return x + self.body(x)
+
+
+def resnet_generator(blocks):
+    norm = lambda c: [nn.InstanceNorm2d(c), nn.ReLU(True)]
+    return nn.Sequential(
+        nn.ReflectionPad2d(3), nn.Conv2d(3, 64, 7), *norm(64), nn.Conv2d(64, 128, 3, 2, 1), *norm(128), nn.Conv2d(128, 256, 3, 2, 1), *norm(256),
+        *[ResidualBlock(256) for _ in range(blocks)], nn.ConvTranspose2d(256, 128, 3, 2, 1, 1), *norm(128),
+        nn.ConvTranspose2d(128, 64, 3, 2, 1, 1), *norm(64), nn.ReflectionPad2d(3), nn.Conv2d(64, 3, 7), nn.Tanh())  # fmt: skip
+
+
+def patch_discriminator():
+    layers = [nn.Conv2d(3, 64, 4, 2, 1), nn.LeakyReLU(0.2, True)]
+    for i, o, s in ((64, 128, 2), (128, 256, 2), (256, 512, 1)):
+        layers += [nn.Conv2d(i, o, 4, s, 1), nn.InstanceNorm2d(o), nn.LeakyReLU(0.2, True)]
+    return nn.Sequential(*layers, nn.Conv2d(512, 1, 4, 1, 1))
+
+
+def cyc128(mode, size=128, blocks=6):
+    """Zhu et al. 2017: both generators, then both discriminators."""
+    nets = [mode.layout(net) for net in (resnet_generator(blocks), resnet_generator(blocks), patch_discriminator(), patch_discriminator())]
+    to_b, to_a, of_b, of_a = [mode.run(net) for net in nets]
+    adam = lambda pair: torch.optim.Adam([p for net in pair for p in net.parameters()], 2e-4, (0.5, 0.999), fused=True)
+    g_optimiser, d_optimiser = adam(nets[:2]), adam(nets[2:])
+    a, b = (mode.layout(torch.rand(1, 3, size, size) * 2 - 1) for _ in range(2))
+    off = lambda x, y: (x - y).abs().mean()
+
+    def step():
+        for net in nets[2:]:
+            trainable(net, False)
+        g_optimiser.zero_grad()
+        fake_b = to_b(a)
+        back_a = to_a(fake_b)
+        fake_a = to_a(b)
+        back_b = to_b(fake_a)
+        loss = ((of_b(fake_b) - 1) ** 2).mean() + ((of_a(fake_a) - 1) ** 2).mean()
+        loss = loss + 10 * (off(back_a, a) + off(back_b, b)) + 5 * (off(to_b(b), b) + off(to_a(a), a))
+        loss.backward()
+        g_optimiser.step()
+        for net in nets[2:]:
+            trainable(net, True)
+        d_optimiser.zero_grad()
+        judged = ((of_b(b) - 1) ** 2).mean() + (of_b(fake_b.detach()) ** 2).mean()
+        judged = judged + ((of_a(a) - 1) ** 2).mean() + (of_a(fake_a.detach()) ** 2).mean()
+        (0.5 * judged).backward()
+        d_optimiser.step()
+        return loss.item()
+
+    return step
+
+
+def style256(mode, size=256):
+    """Gatys et al. 2016: an update of the pixels, through VGG-19 (random weights: time does not know)."""
+    layers, channels = [], 3
+    for width, convs in ((64, 2), (128, 2), (256, 4), (512, 4), (512, 1)):
+        for _ in range(convs):
+            layers += [nn.Conv2d(channels, width, 3, 1, 1), nn.ReLU()]
+            channels = width
+        layers.append(nn.MaxPool2d(2))
+    net = mode.layout(nn.ModuleList(layers[:-1]))
+    trainable(net, False)
+    style_layers, content_layer = {1, 6, 11, 20, 29}, 22
+
+    def features(x):
+        grams, content = [], None
+        for i, layer in enumerate(net):
+            x = layer(x)
+            if i in style_layers:
+                f = x.flatten(2)
+                grams.append(f @ f.transpose(1, 2) / (f.shape[1] * f.shape[2]))
+            if i == content_layer:
+                content = x
+        return grams, content
+
+    run = mode.run(features)
+    x = mode.layout(torch.rand(1, 3, size, size))
+    with torch.no_grad():
+        style, content = features(torch.rand_like(x))
+    x.requires_grad_(True)
+    optimiser = torch.optim.Adam([x], 0.02)
+
+    def step():
+        optimiser.zero_grad()
+        grams, c = run(x)
+        variation = (x[:, :, 1:] - x[:, :, :-1]).abs().mean() + (x[..., 1:] - x[..., :-1]).abs().mean()
+        loss = ((c - content) ** 2).mean() + sum(((g - s) ** 2).mean() for g, s in zip(grams, style)) + 1e-3 * variation
+        loss.backward()
+        optimiser.step()
+        return loss.item()
+
+    return step
+
+
+# ---- diffusion -----------------------------------------------------------------------------------------------------------------------------
+
+
+class TimedBlock(nn.Module):
+    """Residual block that is told the time."""
+
+    def __init__(self, i, o, time_width, dropout=0.1):
+        super().__init__()
+        self.norm1, self.conv1 = nn.GroupNorm(32, i), nn.Conv2d(i, o, 3, 1, 1)
+        self.time = nn.Linear(time_width, o)
+        self.norm2, self.drop, self.conv2 = nn.GroupNorm(32, o), nn.Dropout(dropout), nn.Conv2d(o, o, 3, 1, 1)
+        self.skip = nn.Conv2d(i, o, 1) if i != o else nn.Identity()
+
+    def forward(self, x, t):
+        h = self.conv1(F.silu(self.norm1(x))) + self.time(F.silu(t))[:, :, None, None]
+        return self.skip(x) + self.conv2(self.drop(F.silu(self.norm2(h))))
+
+
+class Attention(nn.Module):
+    def __init__(self, c):
+        super().__init__()
+        self.norm, self.qkv, self.out = nn.GroupNorm(32, c), nn.Conv2d(c, 3 * c, 1), nn.Conv2d(c, c, 1)
+
+    def forward(self, x):
+        n, c, h, w = x.shape
+        q, k, v = self.qkv(self.norm(x)).flatten(2).transpose(1, 2).chunk(3, 2)
+        return x + self.out(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(n, c, h, w))
+
+
+class UNet(nn.Module):
+    """Ho et al. 2020, appendix B."""
+
+    def __init__(self, width=128, mults=(1, 2, 2, 2), blocks=2, attention=(16,), size=32):
+        super().__init__()
+        t = 4 * width
+        self.width = width
+        self.time = nn.Sequential(nn.Linear(width, t), nn.SiLU(), nn.Linear(t, t))
+        self.first = nn.Conv2d(3, width, 3, 1, 1)
+        self.down, self.up = nn.ModuleList(), nn.ModuleList()
+        kept, c = [width], width
+        for level, m in enumerate(mults):
+            for _ in range(blocks):
+                self.down.append(self.stage(c, width * m, t, size in attention))
+                c = width * m
+                kept.append(c)
+            if level < len(mults) - 1:
+                self.down.append(nn.Conv2d(c, c, 3, 2, 1))
+                kept.append(c)
+                size //= 2
+        self.middle = nn.ModuleList([TimedBlock(c, c, t), Attention(c), TimedBlock(c, c, t)])
+        for level, m in reversed(list(enumerate(mults))):
+            for _ in range(blocks + 1):
+                self.up.append(self.stage(c + kept.pop(), width * m, t, size in attention))
+                c = width * m
+            if level:
+                self.up.append(nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(c, c, 3, 1, 1)))
+                size *= 2
+        self.last = nn.Sequential(nn.GroupNorm(32, c), nn.SiLU(), nn.Conv2d(c, 3, 3, 1, 1))
+
+    @staticmethod
+    def stage(i, o, t, attends):
+        return nn.ModuleList([TimedBlock(i, o, t)] + ([Attention(o)] if attends else []))
+
+    @staticmethod
+    def through(stage, x, t):
+        x = stage[0](x, t)
+        return stage[1](x) if len(stage) > 1 else x
+
+    def forward(self, x, t):
+        half = self.width // 2
+        angle = t[:, None] * torch.exp(-torch.arange(half) * (math.log(10000) / (half - 1)))
+        t = self.time(torch.cat([angle.sin(), angle.cos()], 1))
+        x = self.first(x)
+        kept = [x]
+        for stage in self.down:
+            x = self.through(stage, x, t) if isinstance(stage, nn.ModuleList) else stage(x)
+            kept.append(x)
+        x = self.middle[2](self.middle[1](self.middle[0](x, t)), t)
+        for stage in self.up:
+            x = self.through(stage, torch.cat([x, kept.pop()], 1), t) if type(stage) is nn.ModuleList else stage(x)
+        return self.last(x)
+
+
+def ddpm8(mode, batch=8):
+    net = mode.layout(UNet())
+    optimiser = torch.optim.Adam(net.parameters(), 2e-4, fused=True)
+    forward = mode.run(net)
+    x = mode.layout(torch.randn(batch, 3, 32, 32))
+    average = [p.detach().clone() for p in net.parameters()]
+
+    def step():
+        t, noise = torch.randint(0, 1000, (batch,)).float(), torch.randn_like(x)
+        loss = F.mse_loss(forward(x * 0.7 + noise * 0.7, t), noise)
+        optimiser.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
+        optimiser.step()
+        torch._foreach_lerp_(average, list(net.parameters()), 1e-4)
+        return loss.item()
+
+    return step
+
+
+# ---- music ---------------------------------------------------------------------------------------------------------------------------------
+
+
+class Cello(nn.Module):
+    """Notes and durations through two LSTMs; attention over time; what comes next of both."""
+
+    def __init__(self, notes=128, durations=64, width=256):
+        super().__init__()
+        self.note, self.duration = nn.Embedding(notes, 100), nn.Embedding(durations, 100)
+        self.lstm1, self.lstm2 = nn.LSTM(200, width, batch_first=True), nn.LSTM(width, width, batch_first=True)
+        self.score, self.next_note, self.next_duration = nn.Linear(width, 1), nn.Linear(width, notes), nn.Linear(width, durations)
+
+    def forward(self, note, duration):
+        h = torch.cat([self.note(note), self.duration(duration)], -1)
+        h = self.lstm2(self.lstm1(h)[0])[0]
+        context = (torch.softmax(torch.tanh(self.score(h)), 1) * h).sum(1)
+        return self.next_note(context), self.next_duration(context)
+
+
+def lstm(mode, batch=32, window=32):
+    net = Cello()
+    optimiser = torch.optim.RMSprop(net.parameters(), 1e-3)
+    forward = mode.run(net)
+    note, duration = torch.randint(0, 128, (batch, window)), torch.randint(0, 64, (batch, window))
+
+    def step():
+        n, d = forward(note, duration)
+        loss = F.cross_entropy(n, note[:, 0]) + F.cross_entropy(d, duration[:, 0])
+        optimiser.zero_grad()
+        loss.backward()
+        optimiser.step()
+        return loss.item()
+
+    return step
+
+
+WORKLOADS = {
+    "vae32": lambda mode: vae(mode, 32),
+    "vae128": lambda mode: vae(mode, 128),
+    "camel": camel,
+    "dcgan64": dcgan64,
+    "wgangp": wgangp,
+    "cyc128": cyc128,
+    "style256": style256,
+    "ddpm8": ddpm8,
+    "lstm": lstm,
+}
+MODES = ["eager-nchw", "eager-nhwc", "compile-nchw", "compile-nhwc"]
+
+
+def with_precision(step, precision):
+    if precision == "fp32":
+        return step
+
+    def cast():
+        with torch.autocast("cpu", dtype=torch.bfloat16):
+            return step()
+
+    return cast
+
+
+def measure(step, seconds):
+    times, began = [], time.perf_counter()
+    while time.perf_counter() - began < seconds or len(times) < 3:
+        start = time.perf_counter()
         step()
-        times.append(time.perf_counter() - began)
-    rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-    return {"ms": 1e3 * min(times), "steps": len(times), "max_rss_mb": rss, "torch": torch.__version__}
+        times.append(1e3 * (time.perf_counter() - start))
+    return min(times), len(times)
 
 
 def main():
-    parser = argparse.ArgumentParser()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("workload", choices=WORKLOADS)
-    parser.add_argument("mode", choices=[f"{a}-{b}" for a in ("eager", "compile") for b in ("nchw", "nhwc")])
+    parser.add_argument("mode", choices=MODES)
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
     torch.manual_seed(0)
-    step = WORKLOADS[args.workload](args.mode.startswith("compile"), args.mode.endswith("nhwc"))
+    mode = Mode(args.mode.startswith("compile"), args.mode.endswith("nhwc"))
+    step = with_precision(WORKLOADS[args.workload](mode), args.precision)
     step()
     step()
-    print(json.dumps({"ready": True}), flush=True)
+    print("ready", flush=True)
     for line in sys.stdin:
-        print(json.dumps(window(step, float(line))), flush=True)
+        ms, steps = measure(step, float(line))
+        rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
+        print(json.dumps({"workload": args.workload, "ms": ms, "steps": steps, "max_rss_mb": rss, "torch": torch.__version__}), flush=True)
 
 
 if __name__ == "__main__":

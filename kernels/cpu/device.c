@@ -9,6 +9,7 @@
 
 #include "core/thread.h"
 #include "kernels/cpu/kernel.h"
+#include "kernels/cpu/peak.h"
 
 enum { MAX_THREADS = 1024, LINE = 64 };
 
@@ -219,6 +220,54 @@ static void profile(gen_exec *exec, bool on, double *seconds)
     exec->profiling = on;
 }
 
+/* ---- the machine's peak ---- */
+
+typedef double peak_fn(int64_t rounds);
+
+typedef struct peak_job {
+    peak_fn *fn;
+    int64_t rounds;
+    double flops[MAX_THREADS];
+} peak_job;
+
+static void peak_part(void *context, int32_t part, int32_t thread)
+{
+    peak_job *job = context;
+    (void)thread;
+    job->flops[part] = job->fn(job->rounds);
+}
+
+static peak_fn *peak_of(cpu_isa isa)
+{
+#ifdef GEN_CPU_VEC
+    return isa == CPU_AVX512 ? cpu_peak_avx512
+           : isa == CPU_AVX2 ? cpu_peak_avx2
+           : isa == CPU_BASE ? cpu_peak_base
+                             : NULL;
+#else
+    (void)isa;
+    return NULL;
+#endif
+}
+
+/* The best of a few goes: others may want the processor too. */
+static double peak(gen_device *device)
+{
+    cpu_device *cpu = (cpu_device *)device;
+    enum { GOES = 10, ROUNDS = 300000 };
+    peak_job job = { peak_of(cpu->isa), ROUNDS, { 0 } };
+    double best = 0;
+    int32_t parts = gen_pool_threads(cpu->pool);
+    for (int go = 0; job.fn && go < GOES; go++) {
+        double start = now_s(), flops = 0;
+        gen_pool_run(cpu->pool, parts, peak_part, &job);
+        double seconds = now_s() - start;
+        for (int32_t i = 0; i < parts; i++) flops += job.flops[i];
+        if (flops / seconds > best) best = flops / seconds;
+    }
+    return best;
+}
+
 /* ---- open, close, describe ---- */
 
 static void cpu_close(gen_device *device)
@@ -228,11 +277,10 @@ static void cpu_close(gen_device *device)
     gen_free(device);
 }
 
-static const gen_device_ops ops = {
-    cpu_alloc, cpu_free, upload, download, compile, run, exec_free, profile, cpu_close
-};
+static const gen_device_ops ops = { cpu_alloc, cpu_free,  upload,  download, compile,
+                                    run,       exec_free, profile, peak,     cpu_close };
 static const gen_device_ops ops64 = { cpu_alloc, cpu_free,  upload64, download64, compile,
-                                      run,       exec_free, profile,  cpu_close };
+                                      run,       exec_free, profile,  NULL,       cpu_close };
 
 static gen_status check_cap(gen_error *err)
 {

@@ -8,6 +8,7 @@
 #include "core/rng.h"
 #include "core/thread.h"
 #include "kernels/devices.h"
+#include "models/cost.h"
 #include "tools/cli/cli.h"
 
 typedef struct workload {
@@ -59,7 +60,8 @@ static gen_status unknown_workload(const char *name, gen_error *err)
 typedef struct timing {
     gen_run run;
     gen_program *program;
-    double ms;
+    double ms,
+        gflop; /* of a step; gflop: multiplications and additions of direct convolution and of products, 0 unknown */
     int64_t steps;
 } timing;
 
@@ -77,6 +79,7 @@ static gen_status make(timing *t, cli_args *a, const workload *w, gen_device *de
     GEN_TRY(gen_settings_start(&t->run.settings, gen_model_find(w->model), a->arena, err));
     GEN_TRY(gen_settings_preset(&t->run.settings, w->preset, err));
     GEN_TRY(gen_run_program(&t->run, t->run.settings.model->train, "be trained", w->batch, &t->program, err));
+    t->gflop = 2e-9 * gen_graph_multiply_adds(gen_program_graph(t->program));
     gen_model_context m = gen_run_context(&t->run, w->batch);
     int64_t n = gen_model_step_images(t->run.settings.model, &m) * w->height * w->width * w->channels;
     float *x = gen_arena_alloc(a->arena, (size_t)n * sizeof *x);
@@ -145,6 +148,9 @@ static gen_status print_timing(const timing *t, cli_args *a, const workload *w, 
     gen_json_put_string(&out, "precision", "fp32");
     gen_json_put_double(&out, "ms", t->ms);
     gen_json_put_int(&out, "steps", t->steps);
+    gen_json_put_double(&out, "gflop", t->gflop);
+    gen_json_put_double(&out, "peak_gflop_s",
+                        t->run.device->ops->peak ? 1e-9 * t->run.device->ops->peak(t->run.device) : 0);
     gen_json_put_int(&out, "max_rss_mb", usage.ru_maxrss / 1024);
     gen_json_put_int(&out, "threads", threads);
     gen_json_put_string(&out, "device", t->run.device->name);
