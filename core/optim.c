@@ -18,7 +18,8 @@ enum { NAME_BYTES = 192, MAX_PARAMS = 2048 };
 typedef struct updater {
     gen_graph *g;
     gen_optim_options o;
-    gen_node *t;          /* steps done before this one */
+    gen_node *t;   /* updates done before this one */
+    gen_node *due; /* 1 in the run that makes the update, 0 in those that only gather gradients; NULL: each makes one */
     gen_node *lr, *alpha; /* alpha: lr / (1 - b1^t) */
     gen_node *root;       /* 1 / sqrt(1 - b2^t) */
     gen_node *scale;      /* of gradients, by clipping; NULL: 1 */
@@ -31,6 +32,12 @@ typedef struct member {
     const char *name;
     gen_node *param; /* what it holds before this update */
 } member;
+
+/* What is kept for the next run: value, once the update is due. */
+static void keep(updater *u, gen_node *state, gen_node *value)
+{
+    gen_assign(u->g, state, u->due ? gen_select(u->g, u->due, value, state) : value);
+}
 
 /* A state tensor of the same shape, "optim.<what>.<name>" or "ema.<name>"; its layout stays the parameter's, since checkpoints permute both alike. */
 static gen_node *state_like(updater *u, const char *what, const member *p)
@@ -56,8 +63,8 @@ static gen_node *adam_direction(updater *u, const member *p, gen_node *grad)
     gen_node *m = state_like(u, "optim.m", p), *v = state_like(u, "optim.v", p);
     gen_node *m2 = mix(g, m, grad, 1 - u->o.beta1);
     gen_node *v2 = gen_add(g, gen_scale(g, v, u->o.beta2), gen_scale(g, gen_square(g, grad), 1 - u->o.beta2));
-    gen_assign(g, m, m2);
-    gen_assign(g, v, v2);
+    keep(u, m, m2);
+    keep(u, v, v2);
     gen_node *root = gen_affine(g, gen_mul(g, gen_sqrt(g, v2), u->root), 1, u->o.eps);
     return gen_mul(g, u->alpha, gen_div(g, m2, root));
 }
@@ -67,7 +74,7 @@ static gen_node *rmsprop_direction(updater *u, const member *p, gen_node *grad)
     gen_graph *g = u->g;
     gen_node *v = state_like(u, "optim.v", p);
     gen_node *v2 = gen_add(g, gen_scale(g, v, u->o.rho), gen_scale(g, gen_square(g, grad), 1 - u->o.rho));
-    gen_assign(g, v, v2);
+    keep(u, v, v2);
     return gen_mul(g, u->lr, gen_div(g, grad, gen_affine(g, gen_sqrt(g, v2), 1, u->o.eps)));
 }
 
@@ -76,7 +83,7 @@ static gen_node *sgd_direction(updater *u, const member *p, gen_node *grad)
     if (u->o.momentum == 0) return gen_mul(u->g, u->lr, grad);
     gen_node *m = state_like(u, "optim.m", p);
     gen_node *m2 = gen_add(u->g, gen_scale(u->g, m, u->o.momentum), grad);
-    gen_assign(u->g, m, m2);
+    keep(u, m, m2);
     return gen_mul(u->g, u->lr, m2);
 }
 
@@ -84,7 +91,7 @@ static gen_node *sgd_direction(updater *u, const member *p, gen_node *grad)
 static void average(updater *u, const member *p, gen_node *updated)
 {
     gen_node *ema = state_like(u, "ema", p);
-    gen_assign(u->g, ema, gen_add(u->g, ema, gen_mul(u->g, u->ema_rate, gen_sub(u->g, updated, ema))));
+    keep(u, ema, gen_add(u->g, ema, gen_mul(u->g, u->ema_rate, gen_sub(u->g, updated, ema))));
 }
 
 static void update(updater *u, const member *p, gen_node *grad)
@@ -101,9 +108,33 @@ static void update(updater *u, const member *p, gen_node *grad)
                                                    : adam_direction(u, p, grad);
     gen_node *updated = gen_sub(g, from, direction);
     if (u->o.clip_value != 0) updated = gen_clamp(g, updated, -u->o.clip_value, u->o.clip_value);
-    gen_assign(g, p->param, updated);
+    keep(u, p->param, updated);
     if (u->ema_rate) average(u, p, updated);
     gen_graph_scope(g, "");
+}
+
+/* ---- gradients of several runs ---------------------------------------------------------------------------------------------- */
+
+/* Counts the runs since the last update. */
+static void start_run(updater *u, const char *prefix)
+{
+    gen_graph *g = u->g;
+    char name[NAME_BYTES];
+    snprintf(name, sizeof name, "optim.%srun", prefix);
+    gen_node *run =
+        gen_param(g, name, (gen_shape){ 0 }, (gen_param_spec){ .init = GEN_INIT_ZERO, .state = true, .counter = true });
+    u->due = gen_equal(g, run, gen_scalar(g, (double)(u->o.accumulate - 1)));
+    gen_assign(g, run, gen_select(g, u->due, gen_scalar(g, 0), gen_affine(g, run, 1, 1)));
+}
+
+/* The mean of the runs so far, this one with it; the sum starts again at nothing after an update. */
+static gen_node *gather(updater *u, const member *p, gen_node *grad)
+{
+    gen_graph *g = u->g;
+    gen_node *sum = state_like(u, "optim.sum", p);
+    gen_node *now = gen_add(g, sum, gen_scale(g, grad, 1 / (double)u->o.accumulate));
+    gen_assign(g, sum, gen_select(g, u->due, gen_scalar(g, 0), now));
+    return now;
 }
 
 /* ---- the step's scalars ---------------------------------------------------------------------------------------------------- */
@@ -156,7 +187,7 @@ static void start_step(updater *u, const char *prefix)
     u->t =
         gen_param(g, name, (gen_shape){ 0 }, (gen_param_spec){ .init = GEN_INIT_ZERO, .state = true, .counter = true });
     gen_node *next = gen_affine(g, u->t, 1, 1);
-    gen_assign(g, u->t, next);
+    keep(u, u->t, next);
     u->lr = lr_at(g, &u->o, u->t);
     u->alpha = gen_div(g, u->lr, bias_correction(g, u->o.beta1, next));
     u->root = gen_rsqrt(g, bias_correction(g, u->o.beta2, next));
@@ -229,6 +260,10 @@ gen_optim_report gen_optim_minimise(gen_graph *g, gen_node *loss, const char *pr
                        "nothing is left to train: no learned parameter starts with \"%s\" and is not frozen", prefix);
     if (gen_graph_check(g, NULL) != GEN_OK) return report;
     gen_gradient(g, loss, NULL, n, params, grads);
+    if (u.o.accumulate > 1) {
+        start_run(&u, prefix);
+        for (int32_t i = 0; i < n; i++) grads[i] = gather(&u, &members[i], grads[i]);
+    }
     start_step(&u, prefix);
     if (u.o.clip_norm != 0) { /* scale = min(1, clip / (norm + 1e-6)), as torch.nn.utils.clip_grad_norm_ */
         report.grad_norm = norm_of(g, n, grads);

@@ -31,6 +31,9 @@ typedef struct gen_optim_options {
     double decay_factor;
     const char *
         frozen; /* beginnings of names, commas between: parameters that are left as they are and need no gradient; NULL or "": none */
+    int64_t
+        accumulate; /* 0, 1: every run of the graph is an update; k: the mean of k runs' gradients is one, made in the k-th, and the others
+                         * change nothing but "optim.sum.<name>" and "optim.<prefix>run" */
     double clip_value; /* 0: none; else each parameter is clamped to [-v, v] after the update (WGAN) */
 } gen_optim_options;
 

@@ -24,7 +24,8 @@ typedef struct trainer {
     gen_batches *batches;
     gen_program *train, *eval, *decode, *panel;
     int64_t batch;  /* what the model's graph is built for */
-    int64_t images; /* that a step takes: a multiple of batch */
+    int64_t images; /* that a run of the graph takes: a multiple of batch */
+    int64_t runs;   /* of the graph in a step: --accumulate */
     int64_t per_epoch, n_steps;
     int64_t checkpoint_every, sample_every;
     double sums[MAX_SCALARS]; /* of each output since the last log line */
@@ -112,7 +113,12 @@ static gen_status make_batches(trainer *t, gen_error *err)
 {
     gen_range range = t->data->splits[GEN_SPLIT_TRAIN];
     uint64_t seed = (uint64_t)t->run->settings.train.seed;
-    if (!t->run->settings.model->paired) return gen_batches_new(t->data, range, t->images, seed, &t->batches, err);
+    if (!t->run->settings.model->paired)
+        return gen_batches_new(t->data, range, t->images * t->runs, seed, &t->batches, err);
+    if (t->runs >
+        1) /* the pictures of a step lie in two halves, one of each set: a part of them would be of one set only */
+        return gen_fail(err, GEN_BAD_OPTION, "--accumulate %" PRId64 ": %s learns from two sets and takes 1 only",
+                        t->runs, t->run->settings.model->name);
     return gen_batches_new_pair(t->data, gen_data_label_range(t->data, range, 0),
                                 gen_data_label_range(t->data, range, 1), t->images, seed, &t->batches, err);
 }
@@ -121,6 +127,7 @@ static gen_status start(trainer *t, gen_error *err)
 {
     const gen_train_options *o = &t->run->settings.train;
     t->batch = o->batch;
+    t->runs = o->accumulate;
     gen_model_context m = gen_run_context(t->run, t->batch);
     t->images = gen_model_step_images(t->run->settings.model, &m);
     GEN_TRY(make_batches(t, err));
@@ -146,24 +153,44 @@ static gen_run_state state_at(const trainer *t, int64_t step)
     return (gen_run_state){ .seed = (uint64_t)t->run->settings.train.seed, .step = (uint64_t)step };
 }
 
-static gen_status feed(trainer *t, const gen_batch *batch, gen_error *err)
+/* The r-th of a step's runs draws random numbers of its own. */
+static gen_run_state state_of_run(const trainer *t, int64_t step, int64_t r)
 {
-    int64_t pixels = t->run->height * t->run->width * t->run->channels;
-    GEN_TRY(gen_program_feed(t->train, "x", batch->x, t->images * pixels, err));
+    return state_at(t, step * t->runs + r);
+}
+
+/* The pictures of the r-th run. */
+static gen_status feed(trainer *t, const gen_batch *batch, int64_t r, gen_error *err)
+{
+    int64_t count = t->images * t->run->height * t->run->width * t->run->channels;
+    GEN_TRY(gen_program_feed(t->train, "x", batch->x + r * count, count, err));
     if (gen_program_wants(t->train, "label"))
-        GEN_TRY(gen_program_feed(t->train, "label", batch->labels, t->images, err));
+        GEN_TRY(gen_program_feed(t->train, "label", batch->labels + r * t->images, t->images, err));
     return GEN_OK;
 }
 
-/* Runs step number `step`; *finite says whether the loss is a number. */
+/* Adds what the graph put out, divided by the number of runs, to scalars. */
+static gen_status add_outputs(trainer *t, double scalars[MAX_SCALARS], gen_error *err)
+{
+    int32_t n = gen_program_outputs(t->train);
+    for (int32_t i = 0; i < n && i < MAX_SCALARS; i++) {
+        double value;
+        GEN_TRY(gen_program_fetch_scalar(t->train, gen_program_output_name(t->train, i), &value, err));
+        scalars[i] += value / (double)t->runs;
+    }
+    return GEN_OK;
+}
+
+/* Runs step number `step`; scalars are means over its runs; *finite says whether the loss is a number. */
 static gen_status run_step(trainer *t, int64_t step, const gen_batch *batch, double scalars[MAX_SCALARS], bool *finite,
                            gen_error *err)
 {
-    GEN_TRY(feed(t, batch, err));
-    GEN_TRY(gen_program_run(t->train, state_at(t, step), err));
-    int32_t n = gen_program_outputs(t->train);
-    for (int32_t i = 0; i < n && i < MAX_SCALARS; i++)
-        GEN_TRY(gen_program_fetch_scalar(t->train, gen_program_output_name(t->train, i), &scalars[i], err));
+    for (int32_t i = 0; i < MAX_SCALARS; i++) scalars[i] = 0;
+    for (int64_t r = 0; r < t->runs; r++) {
+        GEN_TRY(feed(t, batch, r, err));
+        GEN_TRY(gen_program_run(t->train, state_of_run(t, step, r), err));
+        GEN_TRY(add_outputs(t, scalars, err));
+    }
     *finite = isfinite(scalars[0]);
     return GEN_OK;
 }
@@ -179,7 +206,7 @@ static void report(trainer *t, int64_t step, const double scalars[MAX_SCALARS])
     t->in_sums++;
     bool line = step % t->run->settings.train.log_every == 0 || step == t->n_steps;
     if (line) {
-        rate = (double)(t->in_sums * t->images) / (now - t->since_s);
+        rate = (double)(t->in_sums * t->images * t->runs) / (now - t->since_s);
         for (int32_t i = 0; i < n; i++) {
             char name[64] = "train/";
             strncat(name, gen_program_output_name(t->train, i), sizeof name - 7);
@@ -372,7 +399,7 @@ static gen_status replay_to(trainer *t, int64_t step, gen_error *err)
         GEN_TRY(take_weights(t, false, err));
     }
     for (int64_t s = t->run->progress.step; s < step; s++) {
-        double scalars[MAX_SCALARS] = { 0 };
+        double scalars[MAX_SCALARS];
         bool finite;
         GEN_TRY(gen_batches_make(t->batches, s, &batch, err));
         GEN_TRY(run_step(t, s, &batch, scalars, &finite, err));
@@ -388,8 +415,11 @@ static gen_status explain_not_finite(trainer *t, int64_t step, gen_error *err)
     char *good = NULL;
     gen_status status = replay_to(t, step, NULL);
     if (status == GEN_OK) status = gen_batches_make(t->batches, step, &batch, NULL);
-    if (status == GEN_OK) status = feed(t, &batch, NULL);
-    if (status == GEN_OK) gen_session_find_not_finite(gen_program_session(t->train), state_at(t, step), &where);
+    for (int64_t r = 0; r < t->runs && status == GEN_OK; r++) {
+        status = feed(t, &batch, r, NULL);
+        if (status == GEN_OK)
+            status = gen_session_find_not_finite(gen_program_session(t->train), state_of_run(t, step, r), &where);
+    }
     gen_checkpoint_find(t->run, "latest", &good, NULL);
     return gen_fail(err, GEN_NOT_FINITE,
                     "step %" PRId64 ": the loss is not a finite number (%.160s). Last good checkpoint: %s. Try a "
@@ -426,7 +456,7 @@ static gen_status after_step(trainer *t, bool stopping, gen_error *err)
 
 static gen_status one_step(trainer *t, gen_error *err)
 {
-    double scalars[MAX_SCALARS] = { 0 };
+    double scalars[MAX_SCALARS];
     bool finite;
     gen_batch batch;
     int64_t step = t->run->progress.step;

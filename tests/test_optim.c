@@ -151,6 +151,40 @@ TEST(optim_ema_starts_at_the_first_result_and_warms_up)
         }
 }
 
+/* Four runs an update: between updates nothing moves, and each is AdamW's with clipping of the mean of four gradients. */
+TEST(optim_gathers_the_gradients_of_several_runs)
+{
+    enum { RUNS = 4 };
+    history h;
+    double w[D], m[D] = { 0 }, v[D] = { 0 }, ema[D] = { 0 }, sum[D] = { 0 };
+    const gen_optim_options o = {
+        .rule = GEN_ADAMW, .lr = 0.05, .weight_decay = 0.1, .clip_norm = 0.8, .ema = 0.5, .accumulate = RUNS
+    };
+    run(&o, &h);
+    for (int i = 0; i < D; i++) w[i] = 1;
+    for (int s = 0; s < STEPS; s++) {
+        int t = s / RUNS + 1; /* of the update to come */
+        for (int i = 0; i < D; i++) sum[i] += gradient(s, i, w[i]) / RUNS;
+        if (s % RUNS == RUNS - 1) {
+            double norm = 0, decay = fmin(0.5, (t - 1.0) / (t + 8.0));
+            for (int i = 0; i < D; i++) norm += sum[i] * sum[i];
+            double scale = fmin(1, 0.8 / (sqrt(norm) + 1e-6));
+            for (int i = 0; i < D; i++) {
+                m[i] = 0.9 * m[i] + 0.1 * scale * sum[i];
+                v[i] = 0.999 * v[i] + 0.001 * scale * scale * sum[i] * sum[i];
+                w[i] *= 1 - 0.05 * 0.1;
+                w[i] -= 0.05 * (m[i] / (1 - pow(0.9, t))) / (sqrt(v[i] / (1 - pow(0.999, t))) + 1e-8);
+                ema[i] += (1 - decay) * (w[i] - ema[i]);
+                sum[i] = 0;
+            }
+        }
+        for (int i = 0; i < D; i++) {
+            assert_near(h.w[s][i], w[i], "four runs", s);
+            assert_near(h.ema[s][i], ema[i], "average of four runs", s);
+        }
+    }
+}
+
 TEST(optim_schedules_follow_their_closed_forms)
 {
     history h;

@@ -91,16 +91,22 @@ static void set_options(training *t, const char *text)
     }
 }
 
-static gen_status start_training(training *t, const char *folder, const char *options, gen_error *err)
+static gen_status start_training_of(training *t, const char *model, const char *folder, const char *options,
+                                    gen_error *err)
 {
     *t = (training){ .arena = gen_arena_new() };
-    GEN_TRY(gen_settings_start(&t->settings, gen_model_find("vae"), t->arena, err));
+    GEN_TRY(gen_settings_start(&t->settings, gen_model_find(model), t->arena, err));
     GEN_TRY(gen_settings_set(&t->settings, "data", data_file(), err));
     GEN_TRY(gen_settings_set(&t->settings, "out", folder, err));
     set_options(t, options);
     GEN_TRY(gen_device_open("cpu", (int32_t)t->settings.train.threads, &t->device, err));
     GEN_TRY(gen_data_open(&t->settings, NULL, t->arena, &t->data, err));
     return gen_run_create(&t->settings, &t->data, t->device, &t->run, err);
+}
+
+static gen_status start_training(training *t, const char *folder, const char *options, gen_error *err)
+{
+    return start_training_of(t, "vae", folder, options, err);
 }
 
 static gen_status reopen(training *t, const char *folder, gen_error *err)
@@ -130,13 +136,18 @@ static void end_training(training *t)
 }
 
 /* A new run, trained to its end. */
-static void train_new(const char *folder, const char *options)
+static void train_new_of(const char *model, const char *folder, const char *options)
 {
     gen_error err = { 0 };
     training t;
-    TEST_OK(start_training(&t, folder, options, &err));
+    TEST_OK(start_training_of(&t, model, folder, options, &err));
     TEST_OK(train(&t, &err));
     end_training(&t);
+}
+
+static void train_new(const char *folder, const char *options)
+{
+    train_new_of("vae", folder, options);
 }
 
 /* A new run, stopped after a step. */
@@ -306,6 +317,38 @@ TEST(run_resumed_anywhere_ends_in_the_same_bytes)
     check_resume(MLP "ema=0.9 schedule=cosine", (int64_t[]){ 17 }, 1);
     check_resume(MLP "kl-warmup=30 binarise=dynamic optimiser=rmsprop", (int64_t[]){ 1, 10, 39 }, 3);
     check_resume(CONV, (int64_t[]){ 13, 14 }, 2);
+    check_resume(MLP "accumulate=3 clip-norm=1 ema=0.9", (int64_t[]){ 7, 20 }, 2);
+}
+
+/* The mean gradient of two batches of 8 is that of one of 16: all but the order of sums is the same. */
+TEST(run_that_gathers_gradients_is_one_of_a_larger_batch)
+{
+    static const char *const options[] = {
+        "net=mlp hidden=16 latent=3 batch=16 lr=0.01 validation=16 steps=20",
+        "net=mlp hidden=16 latent=3 batch=8 accumulate=2 lr=0.01 validation=16 steps=20"
+    };
+    const char *folder[2], *name = "checkpoints/step-00000020.safetensors";
+    gen_arena *arena = gen_arena_new();
+    gen_error err = { 0 };
+    gen_safetensors st[2];
+    for (int i = 0; i < 2; i++) {
+        folder[i] = test_folder();
+        train_new_of("ae", folder[i], options[i]);
+        gen_bytes bytes = read_file(arena, folder[i], name);
+        TEST_OK(gen_safetensors_read(bytes.data, bytes.size, arena, &st[i], &err));
+    }
+    for (size_t i = 0; i < st[0].n_tensors; i++) {
+        const gen_tensor_entry *a = &st[0].tensors[i], *b = gen_safetensors_find(&st[1], a->name);
+        assert_non_null(b);
+        if (!strncmp(a->name, "code.", 5)) continue; /* statistics of batches: of 16, and of 8 */
+        for (size_t j = 0; j < a->n; j++) {
+            float x, y;
+            memcpy(&x, (const char *)a->data + j * sizeof x, sizeof x);
+            memcpy(&y, (const char *)b->data + j * sizeof y, sizeof y);
+            if (fabsf(x - y) > 1e-4F) fail_msg("%s[%zu]: %g and %g", a->name, j, (double)x, (double)y);
+        }
+    }
+    gen_arena_free(arena);
 }
 
 TEST(run_with_one_two_or_three_threads_gives_the_same_bytes)
