@@ -1,7 +1,7 @@
 # io: sources, the plugins, tests and fuzz targets, by name. Needs dependencies.cmake before it, GNUInstallDirs, and png, jpeg, z, cjson,
 # threads and ${CMAKE_DL_LIBS} linked to the library; the tests use zlib themselves.
 set(IO_SOURCES
-    io/file.c io/folder.c io/json.c io/deflate.c io/sha256.c io/plugin.c
+    io/file.c io/folder.c io/json.c io/vocabulary.c io/deflate.c io/sha256.c io/plugin.c
     io/image.c io/png.c io/apng.c io/jpeg.c io/pnm.c
     io/idx.c io/npy.c io/safetensors.c io/pth.c io/pickle.c io/tfevents.c
     io/dataset.c io/dataset_load.c io/dataset_folder.c io/dataset_sources.c io/prefetch.c

@@ -115,8 +115,7 @@ static gen_node *add_direction(gen_graph *g, direction d, gen_node *x, const nn_
     int32_t place = spec->bidirectional ? 2 * d.number + d.backward : d.number;
     gen_node *zero = gen_fill(g, GEN_SHAPE(x->shape.dim[1], d.hidden), 0);
     gen_node *in = d.backward ? reverse(g, x, spec->lengths) : x;
-    sequence s =
-        run_direction(g, &d, in, spec->h0 ? spec->h0[place] : zero, spec->c0 ? spec->c0[place] : zero);
+    sequence s = run_direction(g, &d, in, spec->h0 ? spec->h0[place] : zero, spec->c0 ? spec->c0[place] : zero);
     r->h[place] = last_state(g, s.h, spec->lengths);
     r->c[place] = s.c ? last_state(g, s.c, spec->lengths) : NULL;
     r->n_states++;
@@ -130,8 +129,9 @@ static nn_recurrent stack(gen_graph *g, gen_node *x, const char *layer, int64_t 
     nn_recurrent r = { .y = x };
     int32_t layers = spec.layers ? spec.layers : 1;
     if (x->shape.rank != 3 || layers * (spec.bidirectional ? 2 : 1) > NN_MAX_STATES) {
-        gen_graph_fail(g, GEN_BAD_SHAPE, "%s: expected a sequence [T,N,C] and at most %d layers, both directions counted",
-                       layer, NN_MAX_STATES);
+        gen_graph_fail(g, GEN_BAD_SHAPE,
+                       "%s: expected a sequence [T,N,C] and at most %d layers, both directions counted", layer,
+                       NN_MAX_STATES);
         return r;
     }
     gen_graph_scope(g, layer);

@@ -31,7 +31,7 @@ typedef struct nn_recurrent_spec {
 } nn_recurrent_spec;
 
 typedef struct nn_recurrent {
-    gen_node *y;                                /* [T,N,H], [T,N,2H] with both directions: forward first */
+    gen_node *y;                                   /* [T,N,H], [T,N,2H] with both directions: forward first */
     gen_node *h[NN_MAX_STATES], *c[NN_MAX_STATES]; /* [N,H] after the last step, in the order of h0; a GRU has no c */
     int32_t n_states;
 } nn_recurrent;

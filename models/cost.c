@@ -19,6 +19,8 @@ double gen_node_multiply_adds(const gen_node *y)
     case GEN_OP_CONV2D: return count(&y->shape) * field(&y->in[1]->shape);
     case GEN_OP_CONV2D_T: return count(&y->in[0]->shape) * field(&y->in[1]->shape);
     case GEN_OP_CONV2D_W: return count(&y->in[1]->shape) * field(&y->shape);
+    case GEN_OP_LSTM:
+    case GEN_OP_GRU: return count(&y->in[0]->shape) * (double)y->in[1]->shape.dim[0];
     default: return 0;
     }
 }

@@ -15,6 +15,7 @@
 #include "core/option.h"
 #include "core/params.h"
 #include "io/dataset.h"
+#include "io/vocabulary.h"
 #include "models/sampler.h"
 
 #ifdef __cplusplus
@@ -52,10 +53,14 @@ typedef struct gen_model_context {
     const void *options; /* the model's own option struct */
     int64_t batch, height, width, channels;
     int64_t classes;                  /* 0: unlabelled data */
+    int64_t words[GEN_MAX_FIELDS];    /* of each field of a token stream; 0: unknown, or there is none */
     int64_t n_steps, steps_per_epoch; /* of the whole training, for schedules */
     gen_optim_options optim;
     int32_t direction; /* of translate, for models that go both ways: 0 from A to B, 1 from B to A */
 } gen_model_context;
+
+/* What a model learns from that is not pictures. */
+typedef enum gen_tokens { GEN_TOKENS_NONE, GEN_TOKENS_MUSIC, GEN_TOKENS_TEXT } gen_tokens;
 
 typedef struct gen_model {
     const char *name, *summary, *paper;
@@ -111,6 +116,10 @@ typedef struct gen_model {
      * sums, are of. What is reported are means over those (models/windows.h); things says what they are, in the plural: "frames". */
     int64_t (*state)(const gen_model_context *m);
     const char *things; /* that eval counts; NULL: "images" */
+    /* Does it learn from streams of tokens? Then its options are gen_sequence_options, "x" is [N,T+1,1,F] (models/sequence.h), and next says what comes
+     * next in them: x [N,T,1,F] -> "logits0" [N,V0], "logits1" [N,V1]. */
+    gen_tokens tokens;
+    void (*next)(gen_graph *g, const gen_model_context *m);
 } gen_model;
 
 /* The list of models (models.c); NULL ends it. */

@@ -216,6 +216,7 @@ gen_model_context gen_run_context(const gen_run *run, int64_t batch)
 {
     return (gen_model_context){ .options = run->settings.options,
                                 .batch = batch,
+                                .words = { run->vocabulary.n_words[0], run->vocabulary.n_words[1] },
                                 .height = run->height,
                                 .width = run->width,
                                 .channels = run->channels,

@@ -1,6 +1,7 @@
 /* gen bench WORKLOAD: times the training step of a bench preset, as bench/peers.py does: two warm-up steps, then the least time of a window. */
 #define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 #include <sys/resource.h>
 #include <time.h>
@@ -14,19 +15,21 @@
 typedef struct workload {
     const char *name, *model, *preset;
     int64_t batch, height, width, channels;
+    int64_t words[GEN_MAX_FIELDS]; /* of the fields of tokens; zeros: pictures */
 } workload;
 
 // clang-format off
 static const workload workloads[] = {
-    { "vae32", "vae", "bench-vae", 32, 28, 28, 1 },
-    { "vae128", "vae", "bench-vae", 128, 28, 28, 1 },
-    { "cyc128", "cyclegan", "bench-cyc128", 1, 128, 128, 3 },
-    { "ddpm8", "diffusion", "bench-ddpm8", 8, 32, 32, 3 },
-    { "ddpm-mnist", "diffusion", "ddpm-mnist", 64, 28, 28, 1 },
-    { "camel", "gan", "bench-camel", 64, 28, 28, 1 },
-    { "dcgan64", "gan", "bench-dcgan64", 64, 64, 64, 3 },
-    { "wgangp", "gan", "bench-wgangp", 64, 64, 64, 3 },
-    { "style256", NULL, "bench-style256", 1, 256, 256, 3 }, /* no model: bench_style.c */
+    { "vae32", "vae", "bench-vae", 32, 28, 28, 1, { 0 } },
+    { "vae128", "vae", "bench-vae", 128, 28, 28, 1, { 0 } },
+    { "cyc128", "cyclegan", "bench-cyc128", 1, 128, 128, 3, { 0 } },
+    { "ddpm8", "diffusion", "bench-ddpm8", 8, 32, 32, 3, { 0 } },
+    { "ddpm-mnist", "diffusion", "ddpm-mnist", 64, 28, 28, 1, { 0 } },
+    { "camel", "gan", "bench-camel", 64, 28, 28, 1, { 0 } },
+    { "dcgan64", "gan", "bench-dcgan64", 64, 64, 64, 3, { 0 } },
+    { "wgangp", "gan", "bench-wgangp", 64, 64, 64, 3, { 0 } },
+    { "lstm", "music", "bench-lstm", 32, 33, 1, 2, { 128, 64 } },
+    { "style256", NULL, "bench-style256", 1, 256, 256, 3, { 0 } }, /* no model: bench_style.c */
 };
 // clang-format on
 enum { N_WORKLOADS = sizeof workloads / sizeof *workloads };
@@ -74,7 +77,9 @@ static gen_status make(timing *t, cli_args *a, const workload *w, gen_device *de
                         .params = gen_params_new(device),
                         .height = w->height,
                         .width = w->width,
-                        .channels = w->channels };
+                        .channels = w->channels,
+                        .vocabulary = { .n_fields = w->words[0] ? (int32_t)w->channels : 0,
+                                        .n_words = { w->words[0], w->words[1] } } };
     if (!t->run.params) return gen_fail(err, GEN_NO_MEMORY, "no memory for a workload");
     GEN_TRY(gen_settings_start(&t->run.settings, gen_model_find(w->model), a->arena, err));
     GEN_TRY(gen_settings_preset(&t->run.settings, w->preset, err));
@@ -84,7 +89,10 @@ static gen_status make(timing *t, cli_args *a, const workload *w, gen_device *de
     int64_t n = gen_model_step_images(t->run.settings.model, &m) * w->height * w->width * w->channels;
     float *x = gen_arena_alloc(a->arena, (size_t)n * sizeof *x);
     if (!x) return gen_fail(err, GEN_NO_MEMORY, "no memory for a batch");
-    for (int64_t i = 0; i < n; i++) x[i] = gen_uniform_from_word(gen_random_word(1, 0, (uint64_t)i));
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = gen_uniform_from_word(gen_random_word(1, 0, (uint64_t)i));
+        if (w->words[0]) x[i] = floorf(x[i] * (float)w->words[i % w->channels]);
+    }
     return gen_program_feed(t->program, "x", x, n, err);
 }
 
