@@ -21,6 +21,11 @@ double gen_node_multiply_adds(const gen_node *y)
     case GEN_OP_CONV2D_W: return count(&y->in[1]->shape) * field(&y->shape);
     case GEN_OP_LSTM:
     case GEN_OP_GRU: return count(&y->in[0]->shape) * (double)y->in[1]->shape.dim[0];
+    case GEN_OP_LSTM_DX:
+    case GEN_OP_GRU_DX: { /* planes [6|5,T,N,H] and w [H,gates H] */
+        const gen_shape *planes = &y->in[0]->shape, *w = &y->in[1]->shape;
+        return (double)(planes->dim[1] * planes->dim[2]) * count(w);
+    }
     default: return 0;
     }
 }
