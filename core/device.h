@@ -36,6 +36,8 @@ typedef struct gen_device_ops {
      * not known. */
     double (*peak)(gen_device *device);
     void (*close)(gen_device *device);
+    /* What compile would take for itself (scratch, packed weights) without taking it; pointers to data may be wild. NULL where a device cannot say. */
+    size_t (*compile_bytes)(gen_device *device, const gen_call *calls, int32_t n_calls);
 } gen_device_ops;
 
 struct gen_device {

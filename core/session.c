@@ -32,9 +32,14 @@ static void mark_whole_uses(const gen_plan *plan, bool *whole)
     }
 }
 
+static size_t const_count(const gen_node *node, bool whole)
+{
+    return gen_node_is_fill(node) && !whole ? 1 : (size_t)gen_shape_count(&node->shape);
+}
+
 static gen_status upload_const(gen_session *s, const gen_node *node, bool whole, gen_error *err)
 {
-    size_t count = gen_node_is_fill(node) && !whole ? 1 : (size_t)gen_shape_count(&node->shape);
+    size_t count = const_count(node, whole);
     const gen_device_ops *ops = s->device->ops;
     void *memory = ops->alloc(s->device, count * s->device->element_bytes);
     if (!memory)
@@ -50,6 +55,11 @@ static gen_status upload_const(gen_session *s, const gen_node *node, bool whole,
     return status;
 }
 
+static bool is_stored_const(const gen_plan *plan, int32_t id)
+{
+    return plan->values[id].place == GEN_PLACE_CONST && gen_graph_node(plan->graph, id)->op == GEN_OP_CONST;
+}
+
 static gen_status upload_consts(gen_session *s, gen_error *err)
 {
     const gen_plan *plan = s->plan;
@@ -57,8 +67,7 @@ static gen_status upload_consts(gen_session *s, gen_error *err)
     if (!whole) return gen_fail(err, GEN_NO_MEMORY, "no memory for a session");
     mark_whole_uses(plan, whole);
     for (int32_t id = 0; id < plan->n_nodes; id++)
-        if (plan->values[id].place == GEN_PLACE_CONST && gen_graph_node(plan->graph, id)->op == GEN_OP_CONST)
-            GEN_TRY(upload_const(s, gen_graph_node(plan->graph, id), whole[id], err));
+        if (is_stored_const(plan, id)) GEN_TRY(upload_const(s, gen_graph_node(plan->graph, id), whole[id], err));
     return GEN_OK;
 }
 
@@ -113,14 +122,20 @@ static gen_status make_call(gen_session *s, const gen_plan_step *step, gen_call 
     return GEN_OK;
 }
 
+static gen_status make_tables(gen_session *s, gen_error *err)
+{
+    const gen_plan *plan = s->plan;
+    s->consts = gen_arena_alloc(s->arena, (size_t)plan->n_nodes * sizeof *s->consts);
+    s->values = gen_arena_alloc(s->arena, (size_t)plan->n_nodes * sizeof *s->values);
+    s->calls = gen_arena_alloc(s->arena, (size_t)plan->n_steps * sizeof *s->calls);
+    return s->consts && s->values && s->calls ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for a session");
+}
+
 static gen_status bind(gen_session *s, gen_error *err)
 {
     const gen_plan *plan = s->plan;
     size_t slab_bytes = (size_t)plan->slab_count * s->device->element_bytes;
-    s->consts = gen_arena_alloc(s->arena, (size_t)plan->n_nodes * sizeof *s->consts);
-    s->values = gen_arena_alloc(s->arena, (size_t)plan->n_nodes * sizeof *s->values);
-    s->calls = gen_arena_alloc(s->arena, (size_t)plan->n_steps * sizeof *s->calls);
-    if (!s->consts || !s->values || !s->calls) return gen_fail(err, GEN_NO_MEMORY, "no memory for a session");
+    GEN_TRY(make_tables(s, err));
     s->slab = s->device->ops->alloc(s->device, slab_bytes);
     if (!s->slab)
         return gen_fail(err, GEN_NO_MEMORY, "no memory on %s for %.1f MB of activations: use a smaller batch",
@@ -230,4 +245,35 @@ void gen_session_profile(gen_session *s, bool on, double *seconds)
 size_t gen_session_bytes(const gen_session *s)
 {
     return s->bytes;
+}
+
+/* Calls with all shapes, and pointers that say only whether there is something. */
+static gen_status measure(gen_session *s, gen_error *err)
+{
+    static char somewhere;
+    const gen_plan *plan = s->plan;
+    bool *whole = gen_arena_alloc(s->arena, (size_t)plan->n_nodes * sizeof *whole);
+    GEN_TRY(make_tables(s, err));
+    if (!whole) return gen_fail(err, GEN_NO_MEMORY, "no memory to measure a plan");
+    mark_whole_uses(plan, whole);
+    s->bytes = (size_t)plan->slab_count * s->device->element_bytes;
+    for (int32_t id = 0; id < plan->n_nodes; id++) {
+        const gen_node *node = gen_graph_node(plan->graph, id);
+        void *data = plan->values[id].place == GEN_PLACE_NONE ? NULL : &somewhere;
+        s->values[id] = (gen_view){ data, node->shape };
+        if (is_stored_const(plan, id)) s->bytes += const_count(node, whole[id]) * s->device->element_bytes;
+    }
+    for (int32_t i = 0; i < plan->n_steps; i++) GEN_TRY(make_call(s, &plan->steps[i], &s->calls[i], err));
+    if (s->device->ops->compile_bytes) s->bytes += s->device->ops->compile_bytes(s->device, s->calls, plan->n_steps);
+    return GEN_OK;
+}
+
+gen_status gen_session_measure(const gen_plan *plan, gen_device *device, size_t *bytes, gen_error *err)
+{
+    gen_session s = { .plan = plan, .device = device, .arena = gen_arena_new() };
+    if (!s.arena) return gen_fail(err, GEN_NO_MEMORY, "no memory to measure a plan");
+    gen_status status = measure(&s, err);
+    if (status == GEN_OK) *bytes = s.bytes;
+    gen_arena_free(s.arena);
+    return status;
 }

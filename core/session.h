@@ -38,6 +38,8 @@ gen_status gen_session_find_not_finite(gen_session *session, gen_run_state state
 void gen_session_profile(gen_session *session, bool on, double *seconds);
 
 size_t gen_session_bytes(const gen_session *session); /* slab and constants on the device */
+/* Bytes on the device that a session of this plan would take, kernels' scratch memory included, without taking them. Parameters come on top. */
+gen_status gen_session_measure(const gen_plan *plan, gen_device *device, size_t *bytes, gen_error *err);
 
 #ifdef __cplusplus
 }

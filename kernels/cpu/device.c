@@ -102,7 +102,8 @@ static void exec_free(gen_exec *exec)
     gen_free(exec);
 }
 
-static gen_status compile_step(const cpu_device *cpu, const gen_call *call, cpu_step *step, gen_error *err)
+/* Which kernel, cut how, with how much memory: from shapes alone. */
+static gen_status choose_kernel(const cpu_device *cpu, const gen_call *call, cpu_step *step, gen_error *err)
 {
     step->call = call;
     step->kernel = cpu->ref64 ? cpu_kernel_ref64(call->op) : cpu_kernel_find(call, cpu->isa);
@@ -112,6 +113,12 @@ static gen_status compile_step(const cpu_device *cpu, const gen_call *call, cpu_
     step->work.n_phases = 1;
     for (int32_t phase = 0; phase < CPU_MAX_PHASES; phase++) step->work.parts[phase] = 1;
     if (step->kernel->setup) step->kernel->setup(call, &step->work);
+    return GEN_OK;
+}
+
+static gen_status compile_step(const cpu_device *cpu, const gen_call *call, cpu_step *step, gen_error *err)
+{
+    GEN_TRY(choose_kernel(cpu, call, step, err));
     if (!step->work.keep_bytes) return GEN_OK;
     step->keep = gen_alloc(1, step->work.keep_bytes);
     return step->keep ? GEN_OK
@@ -147,6 +154,20 @@ static gen_status compile(gen_device *device, const gen_call *calls, int32_t n_c
     if (status) exec_free(exec);
     else *result = exec;
     return status;
+}
+
+static size_t compile_bytes(gen_device *device, const gen_call *calls, int32_t n_calls)
+{
+    const cpu_device *cpu = (const cpu_device *)device;
+    size_t kept = 0, shared = 0, thread = 0;
+    for (int32_t i = 0; i < n_calls; i++) {
+        cpu_step step = { 0 };
+        if (choose_kernel(cpu, &calls[i], &step, NULL) != GEN_OK) continue; /* compile will say it */
+        kept += step.work.keep_bytes;
+        shared = larger(shared, step.work.shared_bytes);
+        thread = larger(thread, whole_lines(step.work.thread_bytes));
+    }
+    return kept + shared + thread * (size_t)gen_pool_threads(cpu->pool);
 }
 
 /* ---- run ---- */
@@ -277,10 +298,10 @@ static void cpu_close(gen_device *device)
     gen_free(device);
 }
 
-static const gen_device_ops ops = { cpu_alloc, cpu_free,  upload,  download, compile,
-                                    run,       exec_free, profile, peak,     cpu_close };
-static const gen_device_ops ops64 = { cpu_alloc, cpu_free,  upload64, download64, compile,
-                                      run,       exec_free, profile,  NULL,       cpu_close };
+static const gen_device_ops ops = { cpu_alloc, cpu_free, upload, download,  compile,      run,
+                                    exec_free, profile,  peak,   cpu_close, compile_bytes };
+static const gen_device_ops ops64 = { cpu_alloc, cpu_free, upload64, download64, compile,      run,
+                                      exec_free, profile,  NULL,     cpu_close,  compile_bytes };
 
 static gen_status check_cap(gen_error *err)
 {
