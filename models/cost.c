@@ -1,5 +1,11 @@
 #include "models/cost.h"
 
+#include <stdint.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "core/session.h"
+
 static double count(const gen_shape *shape)
 {
     return (double)gen_shape_count(shape);
@@ -35,4 +41,50 @@ double gen_graph_multiply_adds(const gen_graph *g)
     double total = 0;
     for (int32_t id = 0; id < gen_graph_size(g); id++) total += gen_node_multiply_adds(gen_graph_node(g, id));
     return total;
+}
+
+static gen_status measure(const gen_graph *g, gen_node **nodes, gen_device *device, size_t *bytes, gen_error *err)
+{
+    int32_t n_outputs = gen_graph_outputs(g), n_assigns = gen_graph_assigns(g);
+    gen_plan *plan = NULL;
+    for (int32_t i = 0; i < n_outputs; i++) nodes[i] = gen_graph_output(g, i, NULL);
+    for (int32_t i = 0; i < n_assigns; i++) nodes[n_outputs + i] = gen_graph_assign(g, i);
+    gen_plan_request request = { n_outputs, nodes, n_assigns, nodes + n_outputs, false };
+    GEN_TRY(gen_plan_new(g, &request, &plan, err));
+    gen_status status = gen_session_measure(plan, device, bytes, err);
+    gen_plan_free(plan);
+    return status;
+}
+
+gen_status gen_graph_bytes(const gen_graph *g, gen_device *device, size_t *bytes, gen_error *err)
+{
+    GEN_TRY(gen_graph_check(g, err));
+    gen_node **nodes = gen_alloc((size_t)(gen_graph_outputs(g) + gen_graph_assigns(g)), sizeof(gen_node *));
+    if (!nodes) return gen_fail(err, GEN_NO_MEMORY, "no memory for a plan");
+    gen_status status = measure(g, nodes, device, bytes, err);
+    gen_free(nodes);
+    return status;
+}
+
+size_t gen_graph_param_bytes(const gen_graph *g, const gen_device *device)
+{
+    size_t numbers = 0;
+    for (int32_t i = 0; i < gen_graph_params(g); i++) {
+        gen_param_spec spec;
+        numbers += (size_t)gen_shape_count(&gen_graph_param(g, i, &spec)->shape);
+    }
+    return numbers * device->element_bytes;
+}
+
+gen_status gen_bytes_parse(const char *option, const char *text, size_t *bytes, gen_error *err)
+{
+    static const char units[] = "KMGT";
+    char *end;
+    double value = strtod(text, &end);
+    const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
+    bool fine = end > text && value >= 0 && value < 1e15 && (!*end || (unit && *unit && !end[1]));
+    if (!fine) return gen_fail(err, GEN_BAD_OPTION, "--%s %s: expected a size such as 500M or 2G", option, text);
+    for (const char *u = units; unit && u <= unit; u++) value *= 1024;
+    *bytes = value < 9e18 ? (size_t)value : SIZE_MAX;
+    return GEN_OK;
 }

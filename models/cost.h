@@ -9,6 +9,7 @@
 #ifndef GEN_MODELS_COST_H
 #define GEN_MODELS_COST_H
 
+#include "core/device.h"
 #include "core/graph.h"
 
 #ifdef __cplusplus
@@ -17,6 +18,12 @@ extern "C" {
 
 double gen_node_multiply_adds(const gen_node *y); /* 0 for what is no product */
 double gen_graph_multiply_adds(const gen_graph *g);
+/* Bytes on the device that a program of g would take for results, constants and scratch, planned but not taken. Parameters come on top. */
+gen_status gen_graph_bytes(const gen_graph *g, gen_device *device, size_t *bytes, gen_error *err);
+size_t gen_graph_param_bytes(const gen_graph *g, const gen_device *device);
+
+/* "2G", "500M", "0" -> bytes; GEN_BAD_OPTION names the option. */
+gen_status gen_bytes_parse(const char *option, const char *text, size_t *bytes, gen_error *err);
 
 #ifdef __cplusplus
 }

@@ -34,6 +34,30 @@ int64_t gen_features_stride(const gen_feature_net *net, const char *layer)
     return 0;
 }
 
+gen_feature_reach gen_features_reach(const gen_feature_net *net, const char *layer)
+{
+    gen_feature_reach r = { 0 };
+    const gen_feature_step *last = gen_feature_step_find(net, layer);
+    if (!last) return r;
+    r.stride = (int32_t)gen_features_stride(net, layer);
+    for (const gen_feature_step *s = last;;
+         s--) { /* place i of a step sees i stride - pad … i stride - pad + kernel - 1 */
+        r.before = r.before * s->stride + s->pad;
+        r.after = r.after * s->stride + s->kernel - 1 - s->pad;
+        if (s == net->steps) return r;
+    }
+}
+
+int64_t gen_features_channels(const gen_feature_net *net, const char *layer)
+{
+    int64_t channels = 0;
+    for (const gen_feature_step *s = net->steps; s->layer; s++) {
+        if (s->kind != GEN_FEATURE_POOL) channels = s->kind == GEN_FEATURE_FIRE ? 2 * s->channels : s->channels;
+        if (!strcmp(s->layer, layer)) return channels;
+    }
+    return 0;
+}
+
 /* ---- layers ------------------------------------------------------------------------------------------------------------------ */
 
 typedef struct builder {

@@ -81,6 +81,12 @@ void gen_features_size(const gen_feature_net *net, const gen_feature_options *op
                        int32_t height, int32_t width, int32_t *h, int32_t *w);
 /* Pixels by which one pixel of the layer is apart: a picture needs at least so many on each side. 0: no such layer. */
 int64_t gen_features_stride(const gen_feature_net *net, const char *layer);
+/* What place i of a layer sees, on each axis, where no border is near: pixels i stride - before … i stride + after. stride 0: no such layer. */
+typedef struct gen_feature_reach {
+    int32_t stride, before, after;
+} gen_feature_reach;
+gen_feature_reach gen_features_reach(const gen_feature_net *net, const char *layer);
+int64_t gen_features_channels(const gen_feature_net *net, const char *layer); /* 0: no such layer */
 
 /* The network whose names and shapes fit the tensors; NULL: none of the table. */
 const gen_feature_net *gen_features_recognise(const gen_safetensors *file);

@@ -23,8 +23,8 @@ typedef struct gen_style_options {
     const char *features, *vgg_kind, *content_layers, *style_layers, *style_loss, *gram, *tv_kind, *pooling, *init,
         *optimizer, *scales, *style_weights, *masks, *colours, *reconstruct, *memory, *resume, *trace;
     double content_weight, style_weight, tv, range, lr, beta2, ema, noise, style_scale, pooling_scale;
-    int64_t size, iterations, later_iterations, min_scale, history, clamp, relative, replicate_first, texture, seed,
-        preview, quality, bits;
+    int64_t size, iterations, later_iterations, min_scale, tile, history, clamp, relative, replicate_first, texture,
+        seed, preview, quality, bits;
 } gen_style_options;
 
 extern const gen_option gen_style_option_rows[];
@@ -35,8 +35,6 @@ gen_status gen_style_options_start(gen_style_options *o, const char *preset, gen
 /* What is minimised, as the options say. Lists of layers are in the arena. n_styles: pictures, of which each is a target of its own when masked. */
 gen_status gen_style_loss_of(const gen_style_options *o, const gen_feature_net *net, gen_feature_input input,
                              int32_t n_styles, bool masked, gen_arena *arena, gen_style_loss *loss, gen_error *err);
-/* "2G", "500M", "0" (no limit) -> bytes. */
-gen_status gen_style_parse_bytes(const char *text, size_t *bytes, gen_error *err);
 
 typedef struct gen_style_picture {
     const float *rgb; /* [height,width,3] in [0,1], the caller's */
@@ -55,6 +53,8 @@ typedef struct gen_style_job {
     gen_style_picture start;        /* with --init FILE, else rgb NULL */
     gen_style_picture styles[GEN_STYLE_MAX_PICTURES];
     int32_t n_styles;
+    size_t memory_limit; /* bytes; 0: none. What does not fit at once is worked at in tiles, with the same result */
+    size_t used_bytes;   /* that the caller holds already, and that count */
 } gen_style_job;
 
 typedef struct gen_style gen_style;
@@ -70,7 +70,8 @@ typedef struct gen_style_progress {
 typedef struct gen_style_estimate {
     double flops;        /* of all iterations */
     double seconds;      /* from the speed of the first look at the pictures; 0: not known yet */
-    size_t memory_bytes; /* of the largest scale: activations, weights, optimiser */
+    size_t memory_bytes; /* at most: activations, scratch, weights, optimiser, pictures, what the caller said */
+    int32_t tile_px;     /* side of the tiles of the largest scale; 0: all at once */
 } gen_style_estimate;
 
 /* Called before the first iteration, and after each; false stops. Any may be NULL. */
@@ -80,7 +81,7 @@ typedef struct gen_style_hooks {
     void *context;
 } gen_style_hooks;
 
-/* job and what it points to outlive s. GEN_NO_MEMORY names what --memory would have to be. */
+/* job and what it points to outlive s. GEN_NO_MEMORY names what the limit would have to be. */
 gen_status gen_style_open(const gen_style_job *job, gen_device *device, gen_style **out, gen_error *err);
 void gen_style_close(gen_style *s); /* accepts NULL */
 gen_status gen_style_run(gen_style *s, gen_style_hooks hooks, gen_error *err);

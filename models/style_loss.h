@@ -4,7 +4,7 @@
  *     gen_style_parts parts = gen_style_objective(g, &l, rgb);             // rgb[1,H,W,3]; inputs "content.relu4_2", "style0.relu1_1" …
  *     gen_gradient(g, parts.loss, NULL, 1, &rgb, &gradient);
  *
- * Inputs are named after what they are fed with: the outputs of gen_style_content_of and gen_style_of for other pictures.
+ * Inputs are named after what they are fed with: the outputs of gen_style_content_of and gen_style_from_sums for other pictures.
  */
 #ifndef GEN_MODELS_STYLE_LOSS_H
 #define GEN_MODELS_STYLE_LOSS_H
@@ -16,6 +16,8 @@ extern "C" {
 #endif
 
 enum { GEN_STYLE_MAX_LAYERS = 16, GEN_STYLE_MAX_PICTURES = 8 };
+#define GEN_STYLE_MASK_EPS                                                                                             \
+    1e-6 /* added to the sum of a mask: one that is black at some layer divides nothing by zero */
 
 /* What a Gram matrix F^T F of features F[P,C], P = h w places, is divided by. */
 typedef enum gen_gram_norm { GEN_GRAM_CHW, GEN_GRAM_HW, GEN_GRAM_NONE } gen_gram_norm;
@@ -52,10 +54,35 @@ typedef struct gen_style_parts {
 /* rgb[1,H,W,3] in [0,1]. Inputs: "content.LAYER" [1,h,w,C]; "styleK.LAYER" [C + 1,C], K < n_targets; "maskK.LAYER" [h w,1] when masked. */
 gen_style_parts gen_style_objective(gen_graph *g, const gen_style_loss *l, gen_node *rgb);
 
-/* Outputs of a picture's own numbers, under the names of the inputs above (style always "style.LAYER"), for each layer of content or style.
- * Style is the Gram matrix, divided as `gram` says, and below it the mean of each channel. */
+/* Outputs of a picture's own features, under the names of the inputs above, for each layer of content. */
 void gen_style_content_of(gen_graph *g, const gen_style_loss *l, gen_node *rgb);
-void gen_style_of(gen_graph *g, const gen_style_loss *l, gen_node *rgb);
+
+/* ---- in parts, for pictures too large for one graph (models/style_tiles.c) ------------------------------------------------------------- */
+
+/* 1. What a part of a picture adds to the sums over all of it. rgb[1,h,w,3]; inputs "maskK.LAYER" [h w,1]: how much each place counts for target K, 0 where
+ * it belongs to another part. Outputs "sumsK.LAYER" [C + 1,C], F^T m F and below it m^T F, for each layer of style and target; "content.LAYER", features
+ * [1,h,w,C] of each layer of content. */
+void gen_style_sums_of(gen_graph *g, const gen_style_loss *l, gen_node *rgb);
+
+/* Sums over all of a style picture -> its style, output "style.LAYER" [C + 1,C]: the Gram matrix, divided as `gram` says, and below it the mean of each
+ * channel. Inputs "sums0.LAYER" and "count0.LAYER" [1], the sum of its mask; channels[n_style]: C of each layer. */
+void gen_style_from_sums(gen_graph *g, const gen_style_loss *l, const int64_t *channels);
+
+/* 2. Loss and slopes from sums over all of the picture: inputs "sumsK.LAYER", "countK.LAYER", "styleK.LAYER" -> outputs "style", "slopeK.LAYER" [C + 1,C]:
+ * d style / d sums. */
+void gen_style_slopes_of(gen_graph *g, const gen_style_loss *l, const int64_t *channels);
+
+/* 3. What a part of the picture adds to content loss and gradient. Inputs "maskK.LAYER", "slopeK.LAYER", "content.LAYER" as above, and "own.LAYER" [1,h,w,1]:
+ * the weight of a place's squared difference in the content loss, 0 where it belongs to another part. Returns a scalar whose gradient in rgb is that of the
+ * part's content and style losses; *content becomes its content loss. */
+gen_node *gen_style_part_of(gen_graph *g, const gen_style_loss *l, gen_node *rgb, gen_node **content);
+
+/* The weighted variation of some rows rgb[1,h,W,3] of a picture, as its share of the whole's. They begin one row early, unless they begin with the picture. */
+typedef struct gen_style_rows {
+    bool top, bottom; /* do they begin, end with the picture? */
+    int64_t height;   /* of the whole picture */
+} gen_style_rows;
+gen_node *gen_style_variation(gen_graph *g, const gen_style_loss *l, gen_node *rgb, gen_style_rows rows);
 
 /* Parses "relu1_1:1,relu2_1:0.5" (no number: 1). GEN_BAD_OPTION names the option. */
 gen_status gen_style_layers_parse(const char *option, const char *text, gen_arena *arena, gen_style_layer *layers,

@@ -43,7 +43,8 @@ const gen_option gen_style_option_rows[] = {
     { "texture",        OPT_BOOL,   O(texture),        "0",      0, 1, NULL, NULL, "no content: a texture of the style alone", 0 },
     { "reconstruct-layer", OPT_STRING, O(reconstruct), "",       0, 0, NULL, NULL, "no style: what this layer still knows of the content", 0 },
     { "seed",           OPT_INT,    O(seed),           "0",      0, 9007199254740992.0, NULL, NULL, "of noise and random weights", 0 },
-    { "memory",         OPT_STRING, O(memory),         "0",      0, 0, NULL, NULL, "limit, as 2G or 500M: more is refused (0: none)", OPT_NOT_MATH },
+    { "memory",         OPT_STRING, O(memory),         "",       0, 0, NULL, "SIZE", "that may be used, as 2G or 500M: what needs more is worked at in tiles, with the same result (default: what is free; 0: no limit)", OPT_NOT_MATH },
+    { "tile",           OPT_INT,    O(tile),           "0",      0, 32768, NULL, "px", "side of the tiles (0: as --memory wants)", OPT_NOT_MATH },
     { "preview-every",  OPT_INT,    O(preview),        "0",      0, 1e6, NULL, "iterations", "the picture is written as it is so far (0: at the end)", OPT_NOT_MATH },
     { "quality",        OPT_INT,    O(quality),        "95",     1, 100, NULL, NULL, "of a JPEG", OPT_NOT_MATH },
     { "bits",           OPT_INT,    O(bits),           "8",      8, 16, NULL, NULL, "of a PNG: 8 or 16", OPT_NOT_MATH },
@@ -101,19 +102,6 @@ gen_status gen_style_options_start(gen_style_options *o, const char *preset, gen
         GEN_TRY(gen_option_set(gen_option_find(gen_style_option_rows, text), o, value, err));
         text = next;
     }
-    return GEN_OK;
-}
-
-gen_status gen_style_parse_bytes(const char *text, size_t *bytes, gen_error *err)
-{
-    static const char units[] = "KMGT";
-    char *end;
-    double value = strtod(text, &end);
-    const char *unit = *end ? strchr(units, *end & ~0x20) : NULL;
-    bool fine = end > text && value >= 0 && value < 1e15 && (!*end || (unit && *unit && !end[1]));
-    if (!fine) return gen_fail(err, GEN_BAD_OPTION, "--memory %s: expected a size as 2G or 500M", text);
-    for (const char *u = units; unit && u <= unit; u++) value *= 1024;
-    *bytes = value < 9e18 ? (size_t)value : SIZE_MAX;
     return GEN_OK;
 }
 

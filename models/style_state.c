@@ -9,9 +9,16 @@
 
 #include "io/image.h"
 
-const char *style_name(int32_t scale, const char *what, char *name)
+const char *style_picture_name(const gen_style *s, int32_t scale, char *name)
 {
-    snprintf(name, *what ? STYLE_NAME_BYTES : 32, "image%d.%s", scale, what);
+    if (s->scales[scale].tile) snprintf(name, STYLE_PICTURE_BYTES, "tiled.");
+    else snprintf(name, STYLE_PICTURE_BYTES, "image%d.", scale);
+    return name;
+}
+
+const char *style_name(const char *picture, const char *what, char *name)
+{
+    snprintf(name, STYLE_NAME_BYTES, "%s%s", picture, what);
     return name;
 }
 
@@ -23,10 +30,12 @@ void style_state_free(style_state *state)
 
 gen_status style_state_alloc(style_state *state, int32_t height, int32_t width, gen_error *err)
 {
-    int64_t n = (int64_t)height * width * 3;
-    float *block = gen_alloc(5 * (size_t)n, sizeof *block);
+    int64_t n = (int64_t)height * width * 3,
+            room = (n + STYLE_UPDATE_NUMBERS - 1) / STYLE_UPDATE_NUMBERS * STYLE_UPDATE_NUMBERS;
+    float *block = gen_alloc(STYLE_STATE_ARRAYS * (size_t)room, sizeof *block);
     if (!block) return gen_fail(err, GEN_NO_MEMORY, "no memory for a picture of %dx%d", width, height);
-    *state = (style_state){ height, width, n, block, block + n, block + 2 * n, block + 3 * n, block + 4 * n, 0 };
+    *state =
+        (style_state){ height, width, n, block, block + room, block + 2 * room, block + 3 * room, block + 4 * room, 0 };
     return GEN_OK;
 }
 
@@ -70,14 +79,15 @@ static gen_status take(gen_style *s, int32_t i, float *values, gen_error *err)
     return gen_params_read(s->params, i, values, err);
 }
 
-static gen_status transfer_all(gen_style *s, transfer act, gen_error *err)
+static gen_status transfer_all(gen_style *s, int64_t from, transfer act, gen_error *err)
 {
-    char image[3][STYLE_NAME_BYTES], names[5][STYLE_NAME_BYTES + 16];
+    char picture[STYLE_PICTURE_BYTES], image[3][STYLE_NAME_BYTES], names[5][STYLE_NAME_BYTES + 16];
     float step = (float)s->state.step,
-          *values[5] = { s->state.pixels, s->state.m, s->state.v, s->state.average, &step };
-    style_name(s->at, "pixels", image[0]);
-    style_name(s->at, "average", image[1]);
-    style_name(s->at, "step", image[2]);
+          *values[5] = { s->state.pixels + from, s->state.m + from, s->state.v + from, s->state.average + from, &step };
+    style_picture_name(s, s->at, picture);
+    style_name(picture, "pixels", image[0]);
+    style_name(picture, "average", image[1]);
+    style_name(picture, "step", image[2]);
     snprintf(names[0], sizeof names[0], "%s", image[0]);
     snprintf(names[1], sizeof names[1], "optim.m.%s", image[0]);
     snprintf(names[2], sizeof names[2], "optim.v.%s", image[0]);
@@ -91,14 +101,14 @@ static gen_status transfer_all(gen_style *s, transfer act, gen_error *err)
     return GEN_OK;
 }
 
-gen_status style_state_put(gen_style *s, gen_error *err)
+gen_status style_state_put(gen_style *s, int64_t from, gen_error *err)
 {
-    return transfer_all(s, put, err);
+    return transfer_all(s, from, put, err);
 }
 
-gen_status style_state_take(gen_style *s, gen_error *err)
+gen_status style_state_take(gen_style *s, int64_t from, gen_error *err)
 {
-    return transfer_all(s, take, err);
+    return transfer_all(s, from, take, err);
 }
 
 /* ---- files ------------------------------------------------------------------------------------------------------------------------- */
@@ -108,7 +118,7 @@ gen_status gen_style_save(gen_style *s, const char *path, gen_error *err)
     char at[32], iteration[32], done[32], step[32];
     style_state *t = &s->state;
     if (!t->pixels) return gen_fail(err, GEN_NOT_FOUND, "there is no picture yet to save");
-    if (s->program && !s->lbfgs) GEN_TRY(style_state_take(s, err));
+    if (s->program && !s->lbfgs && !s->tiles) GEN_TRY(style_state_take(s, 0, err));
     snprintf(at, sizeof at, "%d", s->at);
     snprintf(iteration, sizeof iteration, "%" PRId64, s->iteration);
     snprintf(done, sizeof done, "%" PRId64, s->done);

@@ -1,8 +1,8 @@
 /* models/style_state.h: what an unfinished style transfer consists of: for style.c and style_state.c only.
  *
- *     GEN_TRY(style_state_take(s, err));          // from the program's parameters to s->state
+ *     GEN_TRY(style_state_take(s, 0, err));       // from the program's parameters to s->state
  *     GEN_TRY(style_state_resize(&s->state, height, width, options, err));
- *     GEN_TRY(style_state_put(s, err));           // and into those of the next scale's
+ *     GEN_TRY(style_state_put(s, 0, err));        // and into those of the next scale's
  */
 #ifndef GEN_MODELS_STYLE_STATE_H
 #define GEN_MODELS_STYLE_STATE_H
@@ -11,18 +11,28 @@
 #include "models/lbfgs.h"
 #include "models/style.h"
 
-enum { STYLE_MAX_SCALES = 24, STYLE_MAX_TARGETS = 320, STYLE_NAME_BYTES = 64 };
+enum {
+    STYLE_MAX_SCALES = 24,
+    STYLE_MAX_TARGETS = 320,
+    STYLE_NAME_BYTES = 64,
+    STYLE_PICTURE_BYTES = 24,
+    STYLE_STATE_ARRAYS = 5,         /* pixels, m, v, average, rgb */
+    STYLE_UPDATE_NUMBERS = 1 << 18, /* of the picture, that Adam moves at once where the gradient comes in tiles */
+    STYLE_UPDATE_BYTES = 9 * STYLE_UPDATE_NUMBERS * 4 /* four arrays of them, the gradient, and a plan */
+};
 
 typedef struct style_scale {
     int32_t height, width;
-    int64_t longer; /* pixels of the longer side */
+    int64_t longer;    /* pixels of the longer side */
+    int32_t tile;      /* side of the tiles that the gradient is computed in; 0: all at once */
+    bool keep_content; /* tiles keep the features of the content */
 } style_scale;
 
-/* The picture and its optimiser. All [height,width,3]; pixels and average are range (rgb - 1/2). */
+/* The picture and its optimiser. All [height,width,3], with room for whole updates; pixels and average are range (rgb - 1/2). */
 typedef struct style_state {
     int32_t height, width;
     int64_t n;
-    float *pixels, *m, *v, *average, *rgb; /* rgb: room for the result */
+    float *pixels, *m, *v, *average, *rgb; /* rgb: room for the result, and for the gradient that comes in tiles */
     double step;                           /* of Adam */
 } style_state;
 
@@ -31,6 +41,8 @@ typedef struct style_target {
     float *values;
     int64_t n;
 } style_target;
+
+typedef struct style_tiles style_tiles;
 
 struct gen_style {
     gen_style_job job;
@@ -45,16 +57,26 @@ struct gen_style {
     double measured_flops, measured_s;
     style_target fed[STYLE_MAX_TARGETS];
     int32_t n_fed;
-    gen_program *program;
+    size_t network_bytes;
+    gen_program *program; /* an iteration; in tiles: Adam's update of STYLE_UPDATE_NUMBERS pixels */
+    style_tiles *tiles;   /* NULL: all at once */
+    float *content;       /* at this size, for tiles; NULL: as it was given */
     gen_lbfgs *lbfgs;
     float *gradient;
     style_state state;
 };
 
 int64_t style_iterations(const gen_style *s, int32_t scale);
+bool style_uses_adam(const gen_style *s);
+/* A whole iteration at once. NULL when memory ran out. */
+gen_graph *style_iteration_graph(const gen_style *s, int32_t scale);
+style_target *style_find_target(const gen_style *s, const char *input); /* NULL: none of that name */
+double style_now_s(void);                                               /* of a clock that only goes forward */
 
-/* "image3.pixels" into name (at least STYLE_NAME_BYTES or, for what = "", 32 bytes); returns it. */
-const char *style_name(int32_t scale, const char *what, char *name);
+/* Beginning of the names of the picture's parameters at a scale: "image3.", or "tiled." for pixels that are updated in turn; into name[STYLE_PICTURE_BYTES].
+ * And "image3.pixels" into name[STYLE_NAME_BYTES]. Both return name. */
+const char *style_picture_name(const gen_style *s, int32_t scale, char *name);
+const char *style_name(const char *picture, const char *what, char *name);
 
 /* On failure the state is as it was or empty. */
 gen_status style_state_alloc(style_state *state, int32_t height, int32_t width, gen_error *err);
@@ -62,8 +84,8 @@ void style_state_free(style_state *state);
 /* Pixels and first moments bicubic, second moments bilinear and not below zero. */
 gen_status style_state_resize(style_state *state, int32_t height, int32_t width, const gen_style_options *o,
                               gen_error *err);
-/* Between the state and the parameters of scale s->at; Adam only. */
-gen_status style_state_put(gen_style *s, gen_error *err);
-gen_status style_state_take(gen_style *s, gen_error *err);
+/* Between the state, from number `from` on, and the parameters of scale s->at; Adam only. */
+gen_status style_state_put(gen_style *s, int64_t from, gen_error *err);
+gen_status style_state_take(gen_style *s, int64_t from, gen_error *err);
 
 #endif

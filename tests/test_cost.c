@@ -1,5 +1,7 @@
 /* Parameters and multiply-adds as lectures count them: dense and conv layers, recurrent cells, LSTMs, and C = 6 N D of a training. */
 #include "core/nn.h"
+#include "core/program.h"
+#include "kernels/devices.h"
 #include "models/cost.h"
 #include "tests/model_run.h"
 
@@ -61,4 +63,43 @@ TEST(cost_of_training_a_dense_net_is_6_n_d)
     gen_program_free(train);
     gen_program_free(eval);
     test_model_close(&t);
+}
+
+/* y = sum of a convolution: activations and constants are the session's, scratch comes on top. */
+TEST(cost_of_memory_is_what_a_program_takes)
+{
+    gen_error err = { 0 };
+    gen_device *device;
+    gen_program *p = NULL;
+    size_t bytes = 0;
+    TEST_OK(gen_device_open("cpu", 1, &device, &err));
+    gen_params *params = gen_params_new(device);
+    gen_graph *g = gen_graph_new();
+    gen_node *x = gen_input(g, "x", GEN_SHAPE(1, 40, 40, 8));
+    gen_node *w = gen_param(g, "w", GEN_SHAPE(3, 3, 8, 16), (gen_param_spec){ .init = GEN_INIT_HE });
+    gen_node *y = gen_conv2d(g, gen_mul(g, x, gen_const(g, GEN_SHAPE(8), (float[]){ 1, 2, 3, 4, 5, 6, 7, 8 })), w,
+                             gen_window_of(3, 1, 1));
+    gen_output(g, "y", gen_sum_all(g, gen_relu(g, y)));
+    TEST_OK(gen_graph_bytes(g, device, &bytes, &err));
+    assert_int_equal(gen_graph_param_bytes(g, device), 3 * 3 * 8 * 16 * sizeof(float));
+    TEST_OK(gen_program_new(g, device, params, 0, &p, &err));
+    size_t taken = gen_session_bytes(gen_program_session(p));
+    assert_true(taken >= (40 * 40 * (8 + 16) + 8) * sizeof(float));
+    assert_true(bytes > taken && bytes < taken + (4 << 20));
+    gen_program_free(p);
+    gen_params_free(params);
+    device->ops->close(device);
+}
+
+TEST(cost_sizes_are_read_as_people_write_them)
+{
+    gen_error err = { 0 };
+    size_t bytes;
+    TEST_OK(gen_bytes_parse("memory", "1.5G", &bytes, &err));
+    assert_int_equal(bytes, (size_t)3 << 29);
+    TEST_OK(gen_bytes_parse("memory", "500m", &bytes, &err));
+    assert_int_equal(bytes, (size_t)500 << 20);
+    static const char *const wrong[] = { "much", "", "-1", "2X", "2GB", "G" };
+    for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
+        assert_int_equal(gen_bytes_parse("memory", wrong[i], &bytes, NULL), GEN_BAD_OPTION);
 }

@@ -136,10 +136,6 @@ TEST(style_presets_are_known_and_their_words_are_options)
     TEST_OK(gen_style_options_start(&o, "jcjohnson", arena, &err));
     assert_true(o.range == 256 && o.content_weight == 5 && o.style_weight == 100 && o.tv == 1e-3);
     assert_int_equal(gen_style_options_start(&o, "picasso", arena, &err), GEN_BAD_OPTION);
-    size_t bytes;
-    TEST_OK(gen_style_parse_bytes("1.5G", &bytes, &(gen_error){ 0 }));
-    assert_int_equal(bytes, (size_t)3 << 29);
-    assert_int_equal(gen_style_parse_bytes("much", &bytes, NULL), GEN_BAD_OPTION);
     gen_arena_free(arena);
 }
 
@@ -328,10 +324,10 @@ TEST(style_says_what_is_wrong_with_sizes_layers_and_memory)
     t.o.size = SIDE; /* 40 pixels wide, one high */
     assert_int_equal(opens(&t, &err), GEN_BAD_SHAPE);
     t.job.content.height_px = SIDE;
-    t.o.memory = "1M";
+    t.job.memory_limit = 1 << 20;
     assert_int_equal(opens(&t, &err), GEN_NO_MEMORY);
     assert_non_null(strstr(err.text, "--memory allows 1"));
-    t.o.memory = "0";
+    t.job.memory_limit = 0;
     t.o.style_layers = "relu9_9";
     assert_int_equal(opens(&t, &err), GEN_BAD_OPTION);
     assert_non_null(strstr(err.text, "relu9_9"));

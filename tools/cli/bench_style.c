@@ -1,6 +1,5 @@
 /* The workload style256 of gen bench: iterations of style transfer on random pictures with random weights. */
 #define _POSIX_C_SOURCE 200809L
-#include <time.h>
 
 #include "core/rng.h"
 #include "models/style.h"
@@ -13,17 +12,10 @@ typedef struct stopwatch {
     int64_t steps, want; /* without the warm-up; want 0: as many as fit into seconds */
 } stopwatch;
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 static bool on_iteration(void *context, gen_style *s, const gen_style_progress *p)
 {
     stopwatch *w = context;
-    double now = now_s(), took = now - w->last_s;
+    double now = cli_now_s(), took = now - w->last_s;
     (void)s;
     w->last_s = now;
     if (p->done == WARM_UP) w->first_s = now;

@@ -7,6 +7,7 @@
 #ifndef GEN_TOOLS_CLI_H
 #define GEN_TOOLS_CLI_H
 
+#include <signal.h>
 #include <stdio.h>
 
 #include "core/event.h"
@@ -64,6 +65,14 @@ gen_status cli_parse(const cli_verb *verb, int argc, char **argv, cli_args *a, g
 
 /* Fails with GEN_BAD_OPTION unless there are low to high words. */
 gen_status cli_need_words(const cli_verb *verb, const cli_args *a, int low, int high, gen_error *err);
+
+/* Seconds of a clock that only goes forward. */
+double cli_now_s(void);
+/* From now on the first Ctrl-C (or SIGTERM) asks for a clean end, by making *result 1; the second ends at once. */
+const volatile sig_atomic_t *cli_catch_stop(void);
+/* What --memory says, such as 2G (0: no limit); nothing: what is free, and what this process has already. 0: no limit, or unknown. */
+gen_status cli_memory_limit(const char *text, size_t *bytes, gen_error *err);
+size_t cli_used_bytes(void); /* by this process, now */
 
 /* Progress and notes on standard error: a bar on a terminal, lines when piped, nothing when quiet. */
 gen_sink cli_terminal(const cli_args *a);

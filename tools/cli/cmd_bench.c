@@ -4,7 +4,6 @@
 #include <math.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <time.h>
 
 #include "core/rng.h"
 #include "core/thread.h"
@@ -33,13 +32,6 @@ static const workload workloads[] = {
 };
 // clang-format on
 enum { N_WORKLOADS = sizeof workloads / sizeof *workloads };
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static const workload *find_workload(const char *name)
 {
@@ -107,13 +99,13 @@ static gen_status time_steps(timing *t, const cli_args *a, gen_error *err)
 {
     enum { WARM_UP = 2, LEAST = 3 };
     for (int64_t i = 0; i < WARM_UP; i++) GEN_TRY(step(t, i, err));
-    double start = now_s();
+    double start = cli_now_s();
     t->ms = 1e30;
-    for (t->steps = 0; a->o.steps ? t->steps < a->o.steps : now_s() - start < a->o.seconds || t->steps < LEAST;
+    for (t->steps = 0; a->o.steps ? t->steps < a->o.steps : cli_now_s() - start < a->o.seconds || t->steps < LEAST;
          t->steps++) {
-        double began = now_s();
+        double began = cli_now_s();
         GEN_TRY(step(t, t->steps + WARM_UP, err));
-        double ms = 1e3 * (now_s() - began);
+        double ms = 1e3 * (cli_now_s() - began);
         if (ms < t->ms) t->ms = ms;
     }
     return GEN_OK;

@@ -1,10 +1,8 @@
 /* gen style CONTENT STYLE… -o OUT: the content of one picture in the style of others. */
 #define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "kernels/devices.h"
@@ -12,31 +10,6 @@
 #include "tools/cli/cli.h"
 #include "tools/cli/picture_file.h"
 #include "tools/cli/style_files.h"
-
-static volatile sig_atomic_t stop_requested;
-
-/* The first Ctrl-C asks for a clean end; the second ends at once. */
-static void on_signal(int number)
-{
-    if (stop_requested) _exit(128 + number);
-    stop_requested = 1;
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = { .sa_handler = on_signal };
-    sigemptyset(&action.sa_mask);
-    action.sa_flags = SA_RESTART;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 typedef struct styling {
     cli_args *a;
@@ -46,6 +19,7 @@ typedef struct styling {
     style_picture content, start, styles[GEN_STYLE_MAX_PICTURES];
     bool has_content, is_terminal;
     const char *out, *state_path;
+    const volatile sig_atomic_t *stop;
     double started_s, drawn_s;
     gen_json_out trace;
     gen_style_progress last;
@@ -150,25 +124,32 @@ static gen_status read_pictures(styling *s, gen_error *err)
 
 /* ---- results ------------------------------------------------------------------------------------------------------------------- */
 
+/* rgb with the brightness of the result and the colours of the content, in the arena. */
+static gen_status keep_colours(const styling *s, gen_arena *arena, const float **rgb, int32_t h, int32_t w,
+                               gen_error *err)
+{
+    int64_t n = (int64_t)h * w;
+    float *kept = gen_arena_alloc(arena, 6 * (size_t)n * sizeof *kept);
+    if (!kept) return gen_fail(err, GEN_NO_MEMORY, "no memory for a picture");
+    memcpy(kept, *rgb, 3 * (size_t)n * sizeof *kept);
+    GEN_TRY(gen_image_resize(s->content.rgb, s->content.image.height_px, s->content.image.width_px, 3, kept + 3 * n, h,
+                             w, GEN_FILTER_BICUBIC, err));
+    gen_colour_keep(kept, kept + 3 * n, n);
+    *rgb = kept;
+    return GEN_OK;
+}
+
 /* Writes the picture as it is; its memory is given back, so that previews do not pile up. */
 static gen_status write_result(styling *s, gen_style *style, gen_error *err)
 {
     int32_t h, w;
     const float *rgb = gen_style_result(style, &h, &w, err);
     gen_arena *arena = gen_arena_new();
-    int64_t n = rgb ? (int64_t)h * w : 0;
-    float *kept = arena ? gen_arena_alloc(arena, 6 * (size_t)n * sizeof *kept) : NULL;
-    gen_status status = !rgb ? err->status : kept ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for a picture");
-    if (rgb && kept) {
-        memcpy(kept, rgb, 3 * (size_t)n * sizeof *kept);
-        if (s->has_content && !strcmp(s->o.colours, "luma")) {
-            status = gen_image_resize(s->content.rgb, s->content.image.height_px, s->content.image.width_px, 3,
-                                      kept + 3 * n, h, w, GEN_FILTER_BICUBIC, err);
-            if (status == GEN_OK) gen_colour_keep(kept, kept + 3 * n, n);
-        }
-    }
+    gen_status status = !rgb ? err->status : arena ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for a picture");
+    if (status == GEN_OK && s->has_content && !strcmp(s->o.colours, "luma"))
+        status = keep_colours(s, arena, &rgb, h, w, err);
     if (status == GEN_OK)
-        status = style_write_picture(arena, kept, h, w, s->has_content ? &s->content : NULL, &s->o, s->out, err);
+        status = style_write_picture(arena, rgb, h, w, s->has_content ? &s->content : NULL, &s->o, s->out, err);
     gen_arena_free(arena);
     return status;
 }
@@ -199,8 +180,10 @@ static void on_start(void *context, const gen_style_estimate *e)
     styling *s = context;
     char time[32];
     if (s->a->o.quiet) return;
-    fprintf(stderr, "%s: %.3g TFLOP, about %s, %.0f MB\n", s->network.net->name, e->flops / 1e12,
+    fprintf(stderr, "%s: %.3g TFLOP, about %s, %.0f MB", s->network.net->name, e->flops / 1e12,
             duration(e->seconds, time, sizeof time), (double)e->memory_bytes / (1 << 20));
+    if (e->tile_px) fprintf(stderr, ", in tiles of %d pixels", e->tile_px);
+    fputc('\n', stderr);
     if (!s->network.input_known)
         fprintf(stderr,
                 "note: the weights do not say what they were trained to see; torchvision's kind is assumed. Where the "
@@ -218,14 +201,14 @@ static void trace_iteration(styling *s, const gen_style_progress *p)
     gen_json_put_double(&s->trace, "content", p->content);
     gen_json_put_double(&s->trace, "style", p->style);
     gen_json_put_double(&s->trace, "tv", p->tv);
-    gen_json_put_double(&s->trace, "time", now_s() - s->started_s);
+    gen_json_put_double(&s->trace, "time", cli_now_s() - s->started_s);
     gen_json_close(&s->trace, '}');
 }
 
 /* A line that is written over on a terminal; when piped one every few seconds. */
 static void draw(styling *s, const gen_style_progress *p)
 {
-    double now = now_s(), every = s->is_terminal ? 0.1 : 5;
+    double now = cli_now_s(), every = s->is_terminal ? 0.1 : 5;
     bool last = p->done == p->total;
     char left[32];
     if (s->a->o.quiet || (now - s->drawn_s < every && !last)) return;
@@ -247,7 +230,7 @@ static bool on_iteration(void *context, gen_style *style, const gen_style_progre
     trace_iteration(s, p);
     draw(s, p);
     if (s->o.preview && p->done % s->o.preview == 0) s->hook_status = write_result(s, style, s->err);
-    return !stop_requested && s->hook_status == GEN_OK;
+    return !*s->stop && s->hook_status == GEN_OK;
 }
 
 /* ---- the verb -------------------------------------------------------------------------------------------------------------------- */
@@ -273,7 +256,7 @@ static gen_status print_result(styling *s, gen_error *err)
     if (!s->a->o.json) {
         printf("%s: %dx%d pixels, loss %.5g (content %.4g, style %.4g, variation %.4g), %.1f s\n", s->out,
                s->last.width_px, s->last.height_px, s->last.loss, s->last.content, s->last.style, s->last.tv,
-               now_s() - s->started_s);
+               cli_now_s() - s->started_s);
         return GEN_OK;
     }
     gen_json_out out = { .arena = s->a->arena };
@@ -286,7 +269,7 @@ static gen_status print_result(styling *s, gen_error *err)
     gen_json_put_double(&out, "content", s->last.content);
     gen_json_put_double(&out, "style", s->last.style);
     gen_json_put_double(&out, "tv", s->last.tv);
-    gen_json_put_double(&out, "seconds", now_s() - s->started_s);
+    gen_json_put_double(&out, "seconds", cli_now_s() - s->started_s);
     gen_json_close(&out, '}');
     return cli_print_json(&out, err);
 }
@@ -339,8 +322,10 @@ static gen_status work(styling *s, gen_error *err)
     s->job.net = s->network.net;
     s->job.input = s->network.input;
     s->job.weights = s->network.file.data ? &s->network.tensors : NULL;
+    GEN_TRY(cli_memory_limit(s->o.memory, &s->job.memory_limit, err));
+    s->job.used_bytes = cli_used_bytes();
     GEN_TRY(gen_device_open(s->a->o.device, (int32_t)s->a->o.threads, &device, err));
-    catch_signals();
+    s->stop = cli_catch_stop();
     gen_status status = transfer(s, device, err);
     device->ops->close(device);
     return status;
@@ -352,7 +337,7 @@ static int run(cli_args *a, gen_error *err)
     if (!s) return gen_fail(err, GEN_NO_MEMORY, "no memory for a picture"), CLI_FAILED;
     s->a = a;
     s->err = err;
-    s->started_s = now_s();
+    s->started_s = cli_now_s();
     s->is_terminal = isatty(STDERR_FILENO);
     s->trace = (gen_json_out){ .arena = a->arena };
     gen_json_open(&s->trace, NULL, '{');

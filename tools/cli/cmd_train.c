@@ -1,9 +1,7 @@
 /* gen train MODEL [--data …] [--option value], gen train --resume RUN */
 #define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
-#include <signal.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "io/file.h"
@@ -17,24 +15,6 @@
 #include "models/train.h"
 #include "tools/cli/cli.h"
 
-static volatile sig_atomic_t stop_requested;
-
-/* The first Ctrl-C asks for a clean end; the second ends at once. */
-static void on_signal(int number)
-{
-    if (stop_requested) _exit(128 + number);
-    stop_requested = 1;
-}
-
-static void catch_signals(void)
-{
-    struct sigaction action = { .sa_handler = on_signal };
-    sigemptyset(&action.sa_mask);
-    action.sa_flags = SA_RESTART;
-    sigaction(SIGINT, &action, NULL);
-    sigaction(SIGTERM, &action, NULL);
-}
-
 typedef struct training {
     cli_args *a;
     gen_settings settings;
@@ -45,6 +25,7 @@ typedef struct training {
     gen_eval_result result;
     gen_program *eval;
     double seconds;
+    const volatile sig_atomic_t *stop;
 } training;
 
 /* ---- what to train ------------------------------------------------------------------------------------------------------------------ */
@@ -203,13 +184,6 @@ static gen_status print_results(training *t, gen_error *err)
     return GEN_OK;
 }
 
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
-
 /* The report is worth having, but a training has not failed for want of a plot library. */
 static gen_status write_report(training *t, gen_error *err)
 {
@@ -224,7 +198,7 @@ static gen_status write_report(training *t, gen_error *err)
 static gen_status train_and_report(training *t, gen_error *err)
 {
     gen_journal *journal = NULL;
-    double start = now_s();
+    double start = cli_now_s();
     GEN_TRY(gen_journal_open(t->run, &t->terminal, &journal, err));
     gen_emit_text(&t->terminal, t->run->progress.step, "note", "%s on %s (%" PRId64 " training %s), %s; run folder %s",
                   t->run->settings.model->name, t->data.name, t->data.splits[GEN_SPLIT_TRAIN].n,
@@ -232,11 +206,11 @@ static gen_status train_and_report(training *t, gen_error *err)
     gen_model_context m = gen_run_context(t->run, t->run->settings.train.batch);
     if (t->run->settings.model->healthy)
         gen_emit_text(&t->terminal, t->run->progress.step, "note", "%s", t->run->settings.model->healthy(&m));
-    gen_train_hooks hooks = { gen_journal_sink(journal), &stop_requested };
+    gen_train_hooks hooks = { gen_journal_sink(journal), t->stop };
     gen_status status = gen_train(t->run, &t->data, &hooks, err);
     if (status == GEN_OK) status = gen_journal_error(journal, err);
     gen_journal_close(journal);
-    t->seconds = now_s() - start;
+    t->seconds = cli_now_s() - start;
     if (status != GEN_OK) return status;
     GEN_TRY(final_numbers(t, err));
     GEN_TRY(final_pictures(t, err));
@@ -247,7 +221,7 @@ static gen_status train_and_report(training *t, gen_error *err)
 static int run(cli_args *a, gen_error *err)
 {
     training t = { .a = a, .terminal = cli_terminal(a) };
-    catch_signals();
+    t.stop = cli_catch_stop();
     gen_status status = *a->o.resume ? open_old(&t, err) : open_new(&t, err);
     if (status == GEN_OK) status = train_and_report(&t, err);
     gen_program_free(t.eval);

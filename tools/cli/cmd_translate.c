@@ -141,37 +141,15 @@ static gen_status give_colours(gen_image *image, gen_arena *arena, gen_error *er
     return GEN_OK;
 }
 
-/* What is free on this machine; 0: unknown */
-static double free_bytes(gen_arena *arena)
-{
-    gen_bytes text;
-    if (gen_file_read_start("/proc/meminfo", 4096, arena, &text, NULL) != GEN_OK) return 0;
-    const char *found = strstr((const char *)text.data, "MemAvailable:");
-    return found ? 1024 * strtod(found + strlen("MemAvailable:"), NULL) : 0;
-}
-
-/* "2G", "500M" -> bytes; "": what is free */
-static gen_status memory_limit(const translation *t, gen_arena *arena, double *bytes, gen_error *err)
-{
-    const char *text = t->a->o.memory;
-    char *end;
-    *bytes = *text ? strtod(text, &end) : free_bytes(arena);
-    if (!*text) return GEN_OK;
-    const char *units = "KMG", *unit = *end ? strchr(units, *end) : NULL;
-    if (end == text || !(*bytes > 0) || (*end && (!unit || end[1])))
-        return gen_fail(err, GEN_BAD_OPTION, "--memory %s: expected a size such as 500M or 2G", text);
-    for (; unit && unit >= units; unit--) *bytes *= 1024;
-    return GEN_OK;
-}
-
 /* Instance norm wants the whole picture at once; better a sentence than a machine without memory. */
-static gen_status need_memory(const translation *t, const job *j, gen_arena *arena, const gen_image *image,
-                              gen_error *err)
+static gen_status need_memory(const translation *t, const job *j, const gen_image *image, gen_error *err)
 {
     double needed, limit;
+    size_t bytes;
     const double mega = 1024.0 * 1024.0;
-    GEN_TRY(memory_limit(t, arena, &limit, err));
+    GEN_TRY(cli_memory_limit(t->a->o.memory, &bytes, err));
     GEN_TRY(gen_translate_bytes(t->run, image->height_px, image->width_px, &needed, err));
+    limit = (double)bytes;
     if (limit == 0 || needed <= limit) return GEN_OK;
     double part = sqrt(limit / needed);
     return gen_fail(
@@ -186,7 +164,7 @@ static gen_status translate_picture(translation *t, const job *j, gen_arena *are
 {
     float *rgba;
     GEN_TRY(cli_read_picture(j->from, 4, arena, image, &rgba, err));
-    GEN_TRY(need_memory(t, j, arena, image, err));
+    GEN_TRY(need_memory(t, j, image, err));
     bool grey = image->channels < 3;
     GEN_TRY(cli_translate_colours(t->run, rgba, image->height_px, image->width_px, grey, arena, err));
     if (t->run->channels == 3) GEN_TRY(give_colours(image, arena, err));

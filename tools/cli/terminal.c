@@ -2,7 +2,6 @@
 #define _POSIX_C_SOURCE 200809L
 #include <inttypes.h>
 #include <string.h>
-#include <time.h>
 #include <unistd.h>
 
 #include "tools/cli/cli.h"
@@ -17,13 +16,6 @@ typedef struct terminal {
 } terminal;
 
 static terminal the_terminal;
-
-static double now_s(void)
-{
-    struct timespec t;
-    clock_gettime(CLOCK_MONOTONIC, &t);
-    return (double)t.tv_sec + 1e-9 * (double)t.tv_nsec;
-}
 
 static void close_line(terminal *t)
 {
@@ -55,7 +47,7 @@ static void draw_bar(terminal *t, const gen_event *e, double now)
 
 static void on_step(terminal *t, const gen_event *e)
 {
-    double now = now_s();
+    double now = cli_now_s();
     if (t->started_s == 0) t->started_s = now, t->first_step = e->step;
     if (e->images_per_s > 0) t->rate = e->images_per_s;
     if (t->is_terminal) {
