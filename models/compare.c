@@ -92,16 +92,29 @@ void gen_nearest(const float *x, const float *others, int64_t n, int64_t d, int6
     for (int64_t j = 0; j < k; j++) square[j] = (double)best[j];
 }
 
+static int64_t likeliest(const float *p, int64_t classes)
+{
+    int64_t best = 0;
+    for (int64_t c = 1; c < classes; c++)
+        if (p[c] > p[best]) best = c;
+    return best;
+}
+
 void gen_class_shares(const float *probability, int64_t n, int64_t classes, double confidence, double *share)
 {
     for (int64_t c = 0; c < classes; c++) share[c] = 0;
     for (int64_t i = 0; i < n; i++) {
         const float *p = probability + i * classes;
-        int64_t likeliest = 0;
-        for (int64_t c = 1; c < classes; c++)
-            if (p[c] > p[likeliest]) likeliest = c;
-        if ((double)p[likeliest] >= confidence) share[likeliest] += 1 / (double)n;
+        int64_t c = likeliest(p, classes);
+        if ((double)p[c] >= confidence) share[c] += 1 / (double)n;
     }
+}
+
+double gen_class_agreement(const float *probability, const float *labels, int64_t n, int64_t classes)
+{
+    int64_t right = 0;
+    for (int64_t i = 0; i < n; i++) right += likeliest(probability + i * classes, classes) == (int64_t)labels[i];
+    return n ? (double)right / (double)n : 0;
 }
 
 double gen_class_divergence(const double *p, const double *q, int64_t classes)

@@ -24,6 +24,9 @@ void gen_nearest(const float *x, const float *others, int64_t n, int64_t d, int6
 /* share[classes]: part of the n rows of probability[n,classes] whose likeliest class it is with at least that confidence (0: every row counts). */
 void gen_class_shares(const float *probability, int64_t n, int64_t classes, double confidence, double *share);
 
+/* The part of the n rows of probability[n,classes] whose likeliest class (the first of equals) is labels[n]'s. */
+double gen_class_agreement(const float *probability, const float *labels, int64_t n, int64_t classes);
+
 /* KL(p || q) in nats of two histograms of classes; infinite where q lacks a class of p. */
 double gen_class_divergence(const double *p, const double *q, int64_t classes);
 

@@ -64,4 +64,6 @@ TEST(compare_classes_are_counted_by_confidence)
     assert_true(fabs(gen_class_divergence((double[]){ 0.5, 0.5, 0 }, (double[]){ 0.25, 0.25, 0.5 }, 3) - log(2)) <
                 1e-12);
     assert_true(isinf(gen_class_divergence((double[]){ 0.5, 0.5 }, (double[]){ 1, 0 }, 2)));
+    assert_true(gen_class_agreement(p, (const float[]){ 0, 1, 2, 1 }, 4, 3) ==
+                0.5); /* the last row's first class is as likely */
 }

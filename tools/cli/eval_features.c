@@ -25,6 +25,7 @@ typedef struct side {
     gen_range range;
     int64_t n;
     float *features, *probability; /* [n,d], [n,classes] or NULL */
+    float *labels;                 /* [n]: what a run was told to make; NULL: it is told nothing */
 } side;
 
 void cli_add_number(cli_numbers *numbers, const char *name, double value)
@@ -93,7 +94,7 @@ gen_status cli_open_features(const cli_args *a, gen_device *device, int64_t heig
 
 /* ---- one side ---------------------------------------------------------------------------------------------------------------------- */
 
-/* Pictures first.. of a side. A conditional run is given the labels of the other side's pictures, else all in turn. */
+/* Pictures first.. of a side. A conditional run is given the labels of the other side's pictures, else all in turn, and keeps them. */
 static gen_status some_pictures(const side *s, const side *other, int64_t first, int64_t n, float *x, gen_error *err)
 {
     int64_t index[CHUNK];
@@ -107,6 +108,7 @@ static gen_status some_pictures(const side *s, const side *other, int64_t first,
     bool known = source->data && source->data->labels && source->data->n_classes <= s->run->classes;
     for (int64_t i = 0; !known && i < n; i++) labels[i] = (float)(s->run->classes ? (first + i) % s->run->classes : 0);
     if (known) gen_data_labels(source->data, index, n, labels);
+    if (s->labels) memcpy(s->labels + first, labels, (size_t)n * sizeof *labels);
     uint64_t seed = (uint64_t)s->run->settings.train.seed;
     if (!s->mixture) return gen_sample(s->run, seed, (uint64_t)first, labels, n, x, err);
     float *z = gen_alloc((size_t)(n * s->mixture->d), sizeof *z);
@@ -124,7 +126,9 @@ static gen_status look_at(const cli_args *a, gen_run *classifier, side *s, const
     float *x = gen_arena_alloc(a->arena, (size_t)(CHUNK * pixels) * sizeof *x);
     s->features = gen_arena_alloc(a->arena, (size_t)(s->n * d) * sizeof *s->features);
     s->probability = k ? gen_arena_alloc(a->arena, (size_t)(s->n * k) * sizeof *s->probability) : NULL;
-    if (!x || !s->features || (k && !s->probability))
+    bool told = s->run && k && k == s->run->classes && gen_is_conditional(s->run);
+    s->labels = told ? gen_arena_alloc(a->arena, (size_t)s->n * sizeof *s->labels) : NULL;
+    if (!x || !s->features || (k && !s->probability) || (told && !s->labels))
         return gen_fail(err, GEN_NO_MEMORY, "no memory for features of %" PRId64 " pictures: use a smaller --n", s->n);
     for (int64_t i = 0; i < s->n; i += CHUNK) {
         int64_t n = s->n - i < CHUNK ? s->n - i : CHUNK;
@@ -147,6 +151,8 @@ static gen_status compare_classes(const cli_args *a, const side *made, const sid
     gen_class_shares(real->probability, real->n, k, 0, p + k);
     gen_class_shares(made->probability, made->n, k, confident, sets->share);
     for (int64_t c = 0; c < k; c++) least = fmin(least, sets->share[c]);
+    if (made->labels)
+        cli_add_number(&sets->numbers, "right_label", gen_class_agreement(made->probability, made->labels, made->n, k));
     cli_add_number(&sets->numbers, "class_kl", gen_class_divergence(p, p + k, k));
     cli_add_number(&sets->numbers, "least_class", least);
     return GEN_OK;
