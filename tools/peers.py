@@ -284,11 +284,11 @@ def style256(mode, size=256):
 class TimedBlock(nn.Module):
     """Residual block that is told the time."""
 
-    def __init__(self, i, o, time_width, dropout=0.1):
+    def __init__(self, i, o, time_width, groups, dropout):
         super().__init__()
-        self.norm1, self.conv1 = nn.GroupNorm(32, i), nn.Conv2d(i, o, 3, 1, 1)
+        self.norm1, self.conv1 = nn.GroupNorm(groups, i), nn.Conv2d(i, o, 3, 1, 1)
         self.time = nn.Linear(time_width, o)
-        self.norm2, self.drop, self.conv2 = nn.GroupNorm(32, o), nn.Dropout(dropout), nn.Conv2d(o, o, 3, 1, 1)
+        self.norm2, self.drop, self.conv2 = nn.GroupNorm(groups, o), nn.Dropout(dropout), nn.Conv2d(o, o, 3, 1, 1)
         self.skip = nn.Conv2d(i, o, 1) if i != o else nn.Identity()
 
     def forward(self, x, t):
@@ -297,9 +297,9 @@ class TimedBlock(nn.Module):
 
 
 class Attention(nn.Module):
-    def __init__(self, c):
+    def __init__(self, c, groups):
         super().__init__()
-        self.norm, self.qkv, self.out = nn.GroupNorm(32, c), nn.Conv2d(c, 3 * c, 1), nn.Conv2d(c, c, 1)
+        self.norm, self.qkv, self.out = nn.GroupNorm(groups, c), nn.Conv2d(c, 3 * c, 1), nn.Conv2d(c, c, 1)
 
     def forward(self, x):
         n, c, h, w = x.shape
@@ -310,12 +310,13 @@ class Attention(nn.Module):
 class UNet(nn.Module):
     """Ho et al. 2020, appendix B."""
 
-    def __init__(self, width=128, mults=(1, 2, 2, 2), blocks=2, attention=(16,), size=32):
+    def __init__(self, width=128, mults=(1, 2, 2, 2), blocks=2, attention=(16,), size=32, channels=3, groups=32, dropout=0.1, classes=0):
         super().__init__()
         t = 4 * width
-        self.width = width
+        self.width, self.groups, self.dropout = width, groups, dropout
         self.time = nn.Sequential(nn.Linear(width, t), nn.SiLU(), nn.Linear(t, t))
-        self.first = nn.Conv2d(3, width, 3, 1, 1)
+        self.label = nn.Embedding(classes + 1, t) if classes else None
+        self.first = nn.Conv2d(channels, width, 3, 1, 1)
         self.down, self.up = nn.ModuleList(), nn.ModuleList()
         kept, c = [width], width
         for level, m in enumerate(mults):
@@ -327,7 +328,7 @@ class UNet(nn.Module):
                 self.down.append(nn.Conv2d(c, c, 3, 2, 1))
                 kept.append(c)
                 size //= 2
-        self.middle = nn.ModuleList([TimedBlock(c, c, t), Attention(c), TimedBlock(c, c, t)])
+        self.middle = nn.ModuleList([TimedBlock(c, c, t, groups, dropout), Attention(c, groups), TimedBlock(c, c, t, groups, dropout)])
         for level, m in reversed(list(enumerate(mults))):
             for _ in range(blocks + 1):
                 self.up.append(self.stage(c + kept.pop(), width * m, t, size in attention))
@@ -335,21 +336,22 @@ class UNet(nn.Module):
             if level:
                 self.up.append(nn.Sequential(nn.Upsample(scale_factor=2), nn.Conv2d(c, c, 3, 1, 1)))
                 size *= 2
-        self.last = nn.Sequential(nn.GroupNorm(32, c), nn.SiLU(), nn.Conv2d(c, 3, 3, 1, 1))
+        self.last = nn.Sequential(nn.GroupNorm(groups, c), nn.SiLU(), nn.Conv2d(c, channels, 3, 1, 1))
 
-    @staticmethod
-    def stage(i, o, t, attends):
-        return nn.ModuleList([TimedBlock(i, o, t)] + ([Attention(o)] if attends else []))
+    def stage(self, i, o, t, attends):
+        return nn.ModuleList([TimedBlock(i, o, t, self.groups, self.dropout)] + ([Attention(o, self.groups)] if attends else []))
 
     @staticmethod
     def through(stage, x, t):
         x = stage[0](x, t)
         return stage[1](x) if len(stage) > 1 else x
 
-    def forward(self, x, t):
+    def forward(self, x, t, label=None):
         half = self.width // 2
         angle = t[:, None] * torch.exp(-torch.arange(half) * (math.log(10000) / (half - 1)))
         t = self.time(torch.cat([angle.sin(), angle.cos()], 1))
+        if self.label is not None:
+            t = t + self.label(label)
         x = self.first(x)
         kept = [x]
         for stage in self.down:
@@ -377,6 +379,27 @@ def ddpm8(mode, batch=8):
         optimiser.step()
         torch._foreach_lerp_(average, list(net.parameters()), 1e-4)
         return loss.item()
+
+    return step
+
+
+def sample64(mode, pictures=64, steps=50):
+    """64 digits from noise: DDIM through the network of `ddpm-mnist` (not a training step)."""
+    net = mode.layout(UNet(32, (1, 2, 2), 1, (7,), 28, 1, 8, 0.0, 10)).eval()
+    forward = mode.run(net)
+    label = torch.arange(pictures) % 10
+    a = torch.cos(torch.linspace(0, 0.99, steps + 1) * math.pi / 2)  # of the picture, least noise first
+    s = torch.sqrt(1 - a * a)
+
+    @torch.inference_mode()
+    def step():
+        x = mode.layout(torch.randn(pictures, 1, 28, 28))
+        for i in range(steps, 0, -1):
+            v = forward(x, torch.full((pictures,), 1000.0 * i / steps), label)
+            clean = (a[i] * x - s[i] * v).clamp(-1, 1)
+            noise = (x - a[i] * clean) / s[i]
+            x = a[i - 1] * clean + s[i - 1] * noise
+        return x.mean().item()
 
     return step
 
@@ -426,6 +449,7 @@ WORKLOADS = {
     "cyc128": cyc128,
     "style256": style256,
     "ddpm8": ddpm8,
+    "sample64": sample64,
     "lstm": lstm,
 }
 MODES = ["eager-nchw", "eager-nhwc", "compile-nchw", "compile-nhwc"]

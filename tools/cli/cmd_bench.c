@@ -9,26 +9,30 @@
 #include "core/thread.h"
 #include "kernels/devices.h"
 #include "models/cost.h"
+#include "models/generate.h"
 #include "tools/cli/cli.h"
 
 typedef struct workload {
     const char *name, *model, *preset;
     int64_t batch, height, width, channels;
     int64_t words[GEN_MAX_FIELDS]; /* of the fields of tokens; zeros: pictures */
+    int64_t classes;
+    int64_t steps; /* 0: a training step is timed; else how `batch` pictures are made from noise in so many */
 } workload;
 
 // clang-format off
 static const workload workloads[] = {
-    { "vae32", "vae", "bench-vae", 32, 28, 28, 1, { 0 } },
-    { "vae128", "vae", "bench-vae", 128, 28, 28, 1, { 0 } },
-    { "cyc128", "cyclegan", "bench-cyc128", 1, 128, 128, 3, { 0 } },
-    { "ddpm8", "diffusion", "bench-ddpm8", 8, 32, 32, 3, { 0 } },
-    { "ddpm-mnist", "diffusion", "ddpm-mnist", 64, 28, 28, 1, { 0 } },
-    { "camel", "gan", "bench-camel", 64, 28, 28, 1, { 0 } },
-    { "dcgan64", "gan", "bench-dcgan64", 64, 64, 64, 3, { 0 } },
-    { "wgangp", "gan", "bench-wgangp", 64, 64, 64, 3, { 0 } },
-    { "lstm", "music", "bench-lstm", 32, 33, 1, 2, { 128, 64 } },
-    { "style256", NULL, "bench-style256", 1, 256, 256, 3, { 0 } }, /* no model: bench_style.c */
+    { "vae32", "vae", "bench-vae", 32, 28, 28, 1, { 0 }, 0, 0 },
+    { "vae128", "vae", "bench-vae", 128, 28, 28, 1, { 0 }, 0, 0 },
+    { "cyc128", "cyclegan", "bench-cyc128", 1, 128, 128, 3, { 0 }, 0, 0 },
+    { "ddpm8", "diffusion", "bench-ddpm8", 8, 32, 32, 3, { 0 }, 0, 0 },
+    { "ddpm-mnist", "diffusion", "ddpm-mnist", 64, 28, 28, 1, { 0 }, 0, 0 },
+    { "sample64", "diffusion", "ddpm-mnist", 64, 28, 28, 1, { 0 }, 10, 50 },
+    { "camel", "gan", "bench-camel", 64, 28, 28, 1, { 0 }, 0, 0 },
+    { "dcgan64", "gan", "bench-dcgan64", 64, 64, 64, 3, { 0 }, 0, 0 },
+    { "wgangp", "gan", "bench-wgangp", 64, 64, 64, 3, { 0 }, 0, 0 },
+    { "lstm", "music", "bench-lstm", 32, 33, 1, 2, { 128, 64 }, 0, 0 },
+    { "style256", NULL, "bench-style256", 1, 256, 256, 3, { 0 }, 0, 0 }, /* no model: bench_style.c */
 };
 // clang-format on
 enum { N_WORKLOADS = sizeof workloads / sizeof *workloads };
@@ -54,27 +58,16 @@ static gen_status unknown_workload(const char *name, gen_error *err)
 
 typedef struct timing {
     gen_run run;
-    gen_program *program;
-    double ms,
-        gflop; /* of a step; gflop: multiplications and additions of direct convolution and of products, 0 unknown */
+    gen_program *program; /* of a training step; NULL: pictures are made */
+    float *pictures;
+    int64_t n_pictures;
+    double ms;
+    double gflop; /* multiplications and additions of direct convolution and of products; 0 unknown */
     int64_t steps;
 } timing;
 
-static gen_status make(timing *t, cli_args *a, const workload *w, gen_device *device, gen_error *err)
+static gen_status make_training(timing *t, cli_args *a, const workload *w, gen_error *err)
 {
-    t->run = (gen_run){ .arena = a->arena,
-                        .folder = "",
-                        .data_name = "",
-                        .device = device,
-                        .params = gen_params_new(device),
-                        .height = w->height,
-                        .width = w->width,
-                        .channels = w->channels,
-                        .vocabulary = { .n_fields = w->words[0] ? (int32_t)w->channels : 0,
-                                        .n_words = { w->words[0], w->words[1] } } };
-    if (!t->run.params) return gen_fail(err, GEN_NO_MEMORY, "no memory for a workload");
-    GEN_TRY(gen_settings_start(&t->run.settings, gen_model_find(w->model), a->arena, err));
-    GEN_TRY(gen_settings_preset(&t->run.settings, w->preset, err));
     GEN_TRY(gen_run_program(&t->run, t->run.settings.model->train, "be trained", w->batch, &t->program, err));
     t->gflop = 2e-9 * gen_graph_multiply_adds(gen_program_graph(t->program));
     gen_model_context m = gen_run_context(&t->run, w->batch);
@@ -88,9 +81,45 @@ static gen_status make(timing *t, cli_args *a, const workload *w, gen_device *de
     return gen_program_feed(t->program, "x", x, n, err);
 }
 
+/* Its weights become known, with their first values. */
+static gen_status make_sampling(timing *t, cli_args *a, const workload *w, gen_error *err)
+{
+    gen_program *program;
+    char steps[24];
+    snprintf(steps, sizeof steps, "%" PRId64, w->steps);
+    GEN_TRY(gen_settings_set(&t->run.settings, "sample-steps", steps, err));
+    GEN_TRY(gen_run_program(&t->run, t->run.settings.model->denoise, "make pictures", w->batch, &program, err));
+    t->gflop = 2e-9 * gen_graph_multiply_adds(gen_program_graph(program)) * (double)w->steps;
+    gen_program_free(program);
+    t->n_pictures = w->batch;
+    t->pictures = gen_arena_alloc(a->arena, (size_t)(w->batch * w->height * w->width * w->channels) * sizeof(float));
+    return t->pictures ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for pictures");
+}
+
+static gen_status make(timing *t, cli_args *a, const workload *w, gen_device *device, gen_error *err)
+{
+    t->run = (gen_run){ .arena = a->arena,
+                        .folder = "",
+                        .data_name = "",
+                        .device = device,
+                        .params = gen_params_new(device),
+                        .height = w->height,
+                        .width = w->width,
+                        .channels = w->channels,
+                        .classes = w->classes,
+                        .vocabulary = { .n_fields = w->words[0] ? (int32_t)w->channels : 0,
+                                        .n_words = { w->words[0], w->words[1] } } };
+    if (!t->run.params) return gen_fail(err, GEN_NO_MEMORY, "no memory for a workload");
+    GEN_TRY(gen_settings_start(&t->run.settings, gen_model_find(w->model), a->arena, err));
+    GEN_TRY(gen_settings_preset(&t->run.settings, w->preset, err));
+    return w->steps ? make_sampling(t, a, w, err) : make_training(t, a, w, err);
+}
+
 static gen_status step(timing *t, int64_t i, gen_error *err)
 {
     double loss;
+    if (!t->program)
+        return gen_generate(&t->run, &(gen_generation){ .n = t->n_pictures, .seed = (uint64_t)i }, t->pictures, err);
     GEN_TRY(gen_program_run(t->program, (gen_run_state){ .seed = 1, .step = (uint64_t)i }, err));
     return gen_program_fetch_scalar(t->program, gen_program_output_name(t->program, 0), &loss, err);
 }
