@@ -58,10 +58,10 @@ static gen_status new_batches(const gen_dataset *data, int32_t n_decks, const ge
     if (!room) return gen_fail(err, GEN_NO_MEMORY, "no memory for batches");
     *b = (gen_batches){ .data = data, .n_decks = n_decks, .batch = batch, .share = batch / n_decks };
     for (int32_t i = 0; i < n_decks; i++) {
-        int64_t n = ranges[i].n, epoch = n / b->share;
+        int64_t n = ranges[i].n, epoch = n > b->share ? n / b->share : 1;
         if (epoch > b->per_epoch) b->per_epoch = epoch;
         b->deck[i] = (deck){ .range = ranges[i],
-                             .per_pass = n_decks == 1 ? epoch * b->share : n,
+                             .per_pass = n_decks == 1 && n >= b->share ? epoch * b->share : n,
                              .pass = -1,
                              .order = gen_alloc((size_t)n, sizeof(uint32_t)),
                              .seed = seed + (uint64_t)i };
@@ -78,13 +78,13 @@ static gen_status new_batches(const gen_dataset *data, int32_t n_decks, const ge
     return gen_fail(err, GEN_NO_MEMORY, "no memory for batches of %lld images", (long long)batch);
 }
 
-gen_status gen_batches_new(const gen_dataset *data, gen_range range, int64_t batch, uint64_t seed, gen_batches **out,
-                           gen_error *err)
+gen_status gen_batches_new(const gen_dataset *data, gen_range range, int64_t batch, int64_t parts, uint64_t seed,
+                           gen_batches **out, gen_error *err)
 {
-    if (range.n < batch)
+    if (range.n < batch / parts)
         return gen_fail(err, GEN_BAD_OPTION,
                         "%s has %lld training images, fewer than a batch of %lld: use a smaller --batch", data->name,
-                        (long long)range.n, (long long)batch);
+                        (long long)range.n, (long long)(batch / parts));
     return new_batches(data, 1, &range, batch, seed, out, err);
 }
 

@@ -1,7 +1,7 @@
 /* models/batches.h: training batches: batch i is a function of (seed, i) alone, made ahead on a thread or again at will.
  *
  *     gen_batches *b;
- *     GEN_TRY(gen_batches_new(data, data->splits[GEN_SPLIT_TRAIN], 64, seed, &b, err));
+ *     GEN_TRY(gen_batches_new(data, data->splits[GEN_SPLIT_TRAIN], 64, 1, seed, &b, err));
  *     GEN_TRY(gen_batches_start(b, first_step, n_steps, err));
  *     GEN_TRY(gen_batches_next(b, &batch, err));                       // batch.x [64,H,W,C], batch.labels [64]
  *     gen_batches_free(b);
@@ -22,10 +22,11 @@ typedef struct gen_batch {
 
 typedef struct gen_batches gen_batches;
 
-/* Each epoch is a new permutation of the range; what does not fill a batch at its end is left out. GEN_BAD_OPTION when the range is smaller than a
- * batch. data outlives it. */
-gen_status gen_batches_new(const gen_dataset *data, gen_range range, int64_t batch, uint64_t seed, gen_batches **out,
-                           gen_error *err);
+/* Each epoch is a new permutation of the range; what does not fill a batch at its end is left out. A batch of several parts, which a step takes one after
+ * the other, may be larger than the range, of which it then takes some several times: permutation after permutation, an epoch a batch. GEN_BAD_OPTION when
+ * the range is smaller than a part. data outlives it. */
+gen_status gen_batches_new(const gen_dataset *data, gen_range range, int64_t batch, int64_t parts, uint64_t seed,
+                           gen_batches **out, gen_error *err);
 /* The first half of a batch comes from range a, the second from range b; each is permuted anew whenever it has been through. An epoch is one pass through
  * the larger one. */
 gen_status gen_batches_new_pair(const gen_dataset *data, gen_range a, gen_range b, int64_t batch, uint64_t seed,

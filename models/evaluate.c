@@ -200,6 +200,21 @@ gen_status gen_decode(gen_run *run, const float *z, const float *labels, int64_t
     return status;
 }
 
+gen_status gen_decode_view(gen_run *run, const float *z, const float *labels, int64_t n, gen_arena *arena,
+                           float **pictures, int64_t size[3], gen_error *err)
+{
+    gen_program *p = NULL;
+    GEN_TRY(gen_run_program(run, run->settings.model->decode, "make pictures from codes", batch_for(n), &p, err));
+    const char *output = gen_program_shape(p, "view").rank == 4 ? "view" : "x";
+    gen_shape shape = gen_program_shape(p, output);
+    for (int i = 0; i < 3; i++) size[i] = shape.dim[i + 1];
+    *pictures = gen_arena_alloc(arena, (size_t)(n * row_count(&shape)) * sizeof **pictures);
+    gen_status status = *pictures ? map(run, p, "z", z, labels, output, *pictures, n, err)
+                                  : gen_fail(err, GEN_NO_MEMORY, "no memory for %lld pictures", (long long)n);
+    gen_program_free(p);
+    return status;
+}
+
 gen_status gen_sample(gen_run *run, uint64_t seed, uint64_t first, const float *labels, int64_t n, float *pixels,
                       gen_error *err)
 {

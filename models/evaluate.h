@@ -42,6 +42,9 @@ gen_status gen_sample(gen_run *run, uint64_t seed, uint64_t first, const float *
                       gen_error *err);
 /* z[n,D] -> pixels[n,H,W,C] in [0,1]. A diffusion model's code is its first noise. */
 gen_status gen_decode(gen_run *run, const float *z, const float *labels, int64_t n, float *pixels, gen_error *err);
+/* The same as pictures to look at, where the model's are none ("view" of decode): [n,h,w,c] in the arena, h, w, c in size. */
+gen_status gen_decode_view(gen_run *run, const float *z, const float *labels, int64_t n, gen_arena *arena,
+                           float **pictures, int64_t size[3], gen_error *err);
 /* x[n,H,W,C] -> mu[n,D] and, if logvar is not NULL and the model has it, logvar[n,D] */
 gen_status gen_encode(gen_run *run, const float *x, const float *labels, int64_t n, float *mu, float *logvar,
                       gen_error *err);

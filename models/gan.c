@@ -11,7 +11,7 @@
  * the new value). --updates separate: D learns from real pictures first and then, updated, from made ones, as D. Foster's book does.
  * Pictures are in [-1,1] inside. --conditional: labels enter G beside z, and D by projection.
  */
-#include "core/autodiff.h"
+#include "models/critic.h"
 #include "models/gan_nets.h"
 #include "models/model.h"
 
@@ -196,42 +196,18 @@ static gen_node *loss_of_generator(gan *t, gen_node *b)
     return cross_entropy(g, b, 1);
 }
 
-/* |d D(u) / d u|^2 of each picture [N]. logit = D(u) */
-static gen_node *squared_slope(gen_graph *g, gen_node *logit, gen_node *u)
-{
-    gen_node *du;
-    gen_gradient(g, gen_sum_all(g, logit), NULL, 1, &u, &du);
-    gen_node *flat = nn_flatten(g, gen_square(g, du));
-    return gen_reshape(g, gen_sum(g, flat, GEN_AXIS(1)), GEN_SHAPE(u->shape.dim[0]));
-}
-
-/* A little under the root: at 0 its slope would be infinite. */
-static gen_node *slope_of(gen_graph *g, gen_node *squared)
-{
-    return gen_sqrt(g, gen_affine(g, squared, 1, 1e-12));
-}
-
-static gen_node *between(gan *t)
-{
-    gen_graph *g = t->g;
-    gen_graph_scope(g, "between");
-    gen_node *part = gen_uniform(g, GEN_SHAPE(t->m->batch, 1, 1, 1));
-    gen_graph_scope(g, "");
-    return gen_add(g, gen_mul(g, part, t->real), gen_mul(g, gen_affine(g, part, -1, 1), t->fake));
-}
-
 /* The gradient term; NULL where the loss has none. */
 static gen_node *penalty(gan *t)
 {
     gen_graph *g = t->g;
     if (is_loss(t->o, "r1")) {
-        gen_node *squared = squared_slope(g, t->a, t->real);
-        t->slope = gen_mean(g, slope_of(g, squared));
+        gen_node *squared = gen_squared_slope(g, t->a, t->real);
+        t->slope = gen_mean(g, gen_slope(g, squared));
         return gen_scale(g, gen_mean(g, squared), 0.5 * t->o->penalty);
     }
     if (!is_loss(t->o, "wgan-gp")) return NULL;
-    gen_node *u = between(t);
-    gen_node *slope = slope_of(g, squared_slope(g, gan_discriminator(g, &t->net, u, t->label), u));
+    gen_node *u = gen_between(g, t->real, t->fake);
+    gen_node *slope = gen_slope(g, gen_squared_slope(g, gan_discriminator(g, &t->net, u, t->label), u));
     t->slope = gen_mean(g, slope);
     return gen_scale(g, gen_mean(g, gen_square(g, gen_affine(g, slope, 1, -1))), t->o->penalty);
 }

@@ -76,7 +76,8 @@ typedef struct gen_model {
     /* Graphs. Inputs: "x" [N,H,W,C] in [0,1]; "label" [N] where the model wants it; "z" [N,D]. NULL: the model cannot do it.
      * train: outputs are scalars, "loss" first; assignments are the update.
      * eval: outputs are [N], one number an image, named as `gen eval` prints them ("loss" first: what early stopping watches).
-     * encode: "mu" [N,D] and, for probabilistic models, "logvar" [N,D], for classifiers "probability" [N,classes].    decode: "z" -> "x" [N,H,W,C] in [0,1].
+     * encode: "mu" [N,D] and, for probabilistic models, "logvar" [N,D], for classifiers "probability" [N,classes].    decode: "z" -> "x" [N,H,W,C] in [0,1];
+     * where those are no pictures to look at, also "view" [N,h,w,c], which are.
      * translate: "x" -> "y" [N,H,W,C] in [0,1]: pictures to pictures. any_size: may height and width differ from those of training? NULL: no.
      * nll: samples importance samples an image: outputs "log_weight" [N,samples] = log p(x,z) - log q(z|x). */
     void (*train)(gen_graph *g, const gen_model_context *m);
@@ -115,6 +116,8 @@ typedef struct gen_model {
      * "state" [N,S], zeros where a sequence begins, and gives "state" and, of each window, "predicted" [N]: how many steps its other outputs, which are
      * sums, are of. What is reported are means over those (models/windows.h); things says what they are, in the plural: "frames". */
     int64_t (*state)(const gen_model_context *m);
+    bool
+        bars; /* are its pictures bars of voices (models/bars.h)? Then they are written as MIDI, and measured as music */
     const char *things; /* that eval counts; NULL: "images" */
     /* Does it learn from streams of tokens? Then its options are gen_sequence_options, "x" is [N,T+1,1,F] (models/sequence.h), and next says what comes
      * next in them: x [N,T,1,F] -> "logits0" [N,V0], "logits1" [N,V1]. */

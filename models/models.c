@@ -4,12 +4,22 @@
 #include <string.h>
 
 extern const gen_model gen_model_vae, gen_model_ae, gen_model_denoise, gen_model_pca, gen_model_classifier,
-    gen_model_cyclegan, gen_model_gan, gen_model_diffusion, gen_model_poly, gen_model_music, gen_model_text;
+    gen_model_cyclegan, gen_model_gan, gen_model_diffusion, gen_model_poly, gen_model_music, gen_model_text,
+    gen_model_musegan;
 
-const gen_model *const gen_models[] = { &gen_model_vae,   &gen_model_ae,         &gen_model_denoise,
-                                        &gen_model_pca,   &gen_model_classifier, &gen_model_cyclegan,
-                                        &gen_model_gan,   &gen_model_diffusion,  &gen_model_poly,
-                                        &gen_model_music, &gen_model_text,       NULL };
+const gen_model *const gen_models[] = { &gen_model_vae,
+                                        &gen_model_ae,
+                                        &gen_model_denoise,
+                                        &gen_model_pca,
+                                        &gen_model_classifier,
+                                        &gen_model_cyclegan,
+                                        &gen_model_gan,
+                                        &gen_model_diffusion,
+                                        &gen_model_poly,
+                                        &gen_model_music,
+                                        &gen_model_text,
+                                        &gen_model_musegan,
+                                        NULL };
 
 const gen_model *gen_model_find(const char *name)
 {

@@ -114,7 +114,7 @@ static gen_status make_batches(trainer *t, gen_error *err)
     gen_range range = t->data->splits[GEN_SPLIT_TRAIN];
     uint64_t seed = (uint64_t)t->run->settings.train.seed;
     if (!t->run->settings.model->paired)
-        return gen_batches_new(t->data, range, t->images * t->runs, seed, &t->batches, err);
+        return gen_batches_new(t->data, range, t->images * t->runs, t->images / t->batch, seed, &t->batches, err);
     if (t->runs >
         1) /* the pictures of a step lie in two halves, one of each set: a part of them would be of one set only */
         return gen_fail(err, GEN_BAD_OPTION, "--accumulate %" PRId64 ": %s learns from two sets and takes 1 only",
@@ -223,9 +223,9 @@ static void report(trainer *t, int64_t step, const double scalars[MAX_SCALARS])
 }
 
 /* A grid of N_GRID pictures [H,W,C] in [0,1], a black pixel between them, as one float image. */
-static void emit_pictures(trainer *t, const char *name, const float *pictures, int64_t h, int64_t w)
+static void emit_pictures(trainer *t, const char *name, const float *pictures, int64_t h, int64_t w, int64_t c)
 {
-    int64_t c = t->run->channels, gh = GRID_SIDE * (h + 1) + 1, gw = GRID_SIDE * (w + 1) + 1;
+    int64_t gh = GRID_SIDE * (h + 1) + 1, gw = GRID_SIDE * (w + 1) + 1;
     float *grid = gen_alloc((size_t)(gh * gw * c), sizeof *grid);
     if (!grid) return;
     for (int64_t i = 0; i < N_GRID; i++)
@@ -245,14 +245,16 @@ static void emit_pictures(trainer *t, const char *name, const float *pictures, i
 
 static void emit_grid(trainer *t, const char *name, const float *pictures)
 {
-    emit_pictures(t, name, pictures, t->run->height, t->run->width);
+    emit_pictures(t, name, pictures, t->run->height, t->run->width, t->run->channels);
 }
 
 /* The same codes every time, so that the grids of a run are a film. */
 static gen_status sample_codes(trainer *t, gen_error *err)
 {
     float labels[N_GRID];
-    int64_t d = gen_latent_size(t->run), pixels = t->run->height * t->run->width * t->run->channels;
+    const char *output = gen_program_shape(t->decode, "view").rank == 4 ? "view" : "x";
+    gen_shape shape = gen_program_shape(t->decode, output);
+    int64_t d = gen_latent_size(t->run), pixels = shape.dim[1] * shape.dim[2] * shape.dim[3];
     float *z = gen_alloc((size_t)(N_GRID * d), sizeof *z),
           *pictures = gen_alloc((size_t)(N_GRID * pixels), sizeof *pictures);
     gen_status status = z && pictures ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for samples");
@@ -262,9 +264,9 @@ static gen_status sample_codes(trainer *t, gen_error *err)
         if (gen_program_wants(t->decode, "label")) status = gen_program_feed(t->decode, "label", labels, N_GRID, err);
     }
     if (status == GEN_OK) {
-        status = gen_program_map(t->decode, "z", z, "x", pictures, N_GRID, state_at(t, 0), err);
+        status = gen_program_map(t->decode, "z", z, output, pictures, N_GRID, state_at(t, 0), err);
     }
-    if (status == GEN_OK) emit_grid(t, "samples", pictures);
+    if (status == GEN_OK) emit_pictures(t, "samples", pictures, shape.dim[1], shape.dim[2], shape.dim[3]);
     gen_free(z);
     gen_free(pictures);
     return status;
@@ -321,7 +323,7 @@ static gen_status sample_panels(trainer *t, gen_error *err)
         if (status == GEN_OK) status = gen_program_run(t->panel, state_at(t, 0), err);
         if (status == GEN_OK) status = gen_program_fetch(t->panel, "panel", pictures + r * count, count, err);
     }
-    if (status == GEN_OK) emit_pictures(t, "panel", pictures, shape.dim[1], shape.dim[2]);
+    if (status == GEN_OK) emit_pictures(t, "panel", pictures, shape.dim[1], shape.dim[2], shape.dim[3]);
     gen_free(pictures);
     gen_free(x);
     return status;

@@ -253,3 +253,40 @@ TEST(cli_a_model_of_frames_is_trained_evaluated_and_sampled)
     assert_int_equal(gen(folder, "interpolate run"), 1);
     gen_arena_free(arena);
 }
+
+/* ---- bars of voices ----------------------------------------------------------------------------------------------------------- */
+
+TEST(cli_a_model_of_bars_is_trained_measured_and_sampled)
+{
+    const char *folder = prepare();
+    gen_arena *arena = gen_arena_new();
+    assert_int_equal(gen(folder,
+                         "train musegan --width 8 --latent 2 --bars 3 --n-critic 2 --batch 16 --steps 3 --out run "
+                         "--threads 1 --quiet"),
+                     0);
+    gen_error err = { 0 };
+    gen_image image;
+    gen_bytes file = read_made(folder, "run/samples.png", arena);
+    TEST_OK(gen_image_read(file.data, file.size, arena, &image, &err));
+    assert_int_equal(image.channels, 3);
+    assert_int_equal(gen(folder, "eval run --n 20"), 0);
+    assert_non_null(strstr(out, "training pieces of chorales"));
+    assert_non_null(strstr(out, "training_tonal_distance"));
+    assert_int_equal(gen(folder, "sample run -o new.mid --n 5"), 0);
+    file = read_made(folder, "new.mid", arena);
+    gen_midi midi;
+    gen_midi_score score;
+    TEST_OK(gen_midi_read(file.data, file.size, arena, &midi, &err));
+    TEST_OK(gen_midi_score_make(&midi, arena, &score, &err));
+    assert_true(score.n_notes >= 5 * 3 * 4 * 4); /* a note in each beat of each voice at least: it is never silent */
+    assert_int_equal(midi.n_tracks, 5);
+    assert_int_equal(gen(folder, "sample run -o new.png --n 4"), 0);
+    file = read_made(folder, "new.png", arena);
+    TEST_OK(gen_image_read(file.data, file.size, arena, &image, &err));
+    assert_int_equal(image.height_px, 98); /* 48 pitches, two pixels each, between lines */
+    assert_int_equal(gen(folder, "sample run -o new.wav"), 2);
+    assert_int_equal(gen(folder, "train musegan --width 12 --out bad"), 2);
+    assert_non_null(strstr(out, "multiple of 8"));
+    assert_int_equal(gen(folder, "info musegan --json"), 0);
+    gen_arena_free(arena);
+}

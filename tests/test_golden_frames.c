@@ -25,3 +25,17 @@ TEST(golden_poly_moves_windows_up_and_down_as_pytorch_does)
 {
     golden_check("poly-transposed", "cpu64", "auto", GOLDEN_STEPS, 1e-6);
 }
+
+/* ---- MuseGAN: tools/twins_musegan.py ----------------------------------------------------------------------------------------- */
+
+/* Two critic updates with gradients of gradients through what are 3-D convolutions there, then the generator. */
+TEST(golden_musegan_agrees_with_pytorch)
+{
+    golden_check("musegan", "cpu", "direct", GOLDEN_STEPS, 1e-3);
+    golden_check("musegan", "cpu64", "auto", GOLDEN_STEPS, 1e-6);
+}
+
+TEST(golden_musegan_of_three_bars_agrees_with_pytorch)
+{
+    golden_check("musegan-3-bars", "cpu64", "auto", GOLDEN_STEPS, 1e-6);
+}

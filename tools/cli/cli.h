@@ -86,6 +86,9 @@ void cli_close_run(gen_run *run, gen_device *device);
 gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, int32_t columns, const char *path,
                           gen_error *err);
 /* "8x4" -> columns, rows. */
+/* A grid of what the model shows of n codes. */
+gen_status cli_write_view(gen_run *run, const float *z, const float *labels, int64_t n, int32_t columns,
+                          gen_arena *arena, const char *path, gen_error *err);
 gen_status cli_parse_grid(const char *text, int64_t *columns, int64_t *rows, gen_error *err);
 
 /* --grid CxR, else --n in a square (columns 0), else `fallback` pictures. */

@@ -8,6 +8,7 @@
 #include "models/data.h"
 #include "models/evaluate.h"
 #include "models/metrics.h"
+#include "tools/cli/bars.h"
 #include "tools/cli/cli.h"
 
 typedef struct evaluation {
@@ -96,6 +97,10 @@ static gen_status evaluate(evaluation *e, gen_error *err)
     if (model->round_trip) {
         e->images = e->data.splits[gen_data_test_split(&e->data)].n;
         return cli_eval_translation(a, e->run, &e->data, &e->numbers, err);
+    }
+    if (model->bars) {
+        e->images = e->data.splits[GEN_SPLIT_TRAIN].n, e->split = gen_split_name(GEN_SPLIT_TRAIN);
+        return cli_eval_bars(e->a, e->run, &e->data, &e->numbers, err);
     }
     bool only_pictures =
         !model->eval && (model->decode || model->denoise); /* a GAN: there is nothing else to measure */

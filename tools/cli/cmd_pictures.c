@@ -9,6 +9,7 @@
 #include "models/data.h"
 #include "models/evaluate.h"
 #include "models/journal.h"
+#include "tools/cli/bars.h"
 #include "tools/cli/cli.h"
 #include "tools/cli/frames.h"
 
@@ -211,6 +212,7 @@ static gen_status sample(pictures *p, gen_error *err)
 {
     enum { MOST_COLUMNS = 32, ROWS = 8 };
     if (p->run->settings.model->state) return cli_sample_frames(p->a, p->run, err);
+    if (p->run->settings.model->bars) return cli_sample_bars(p->a, p->run, err);
     int64_t columns, n, classes = gen_is_conditional(p->run) ? p->run->classes : 0;
     bool by_class = classes > 0 && classes <= MOST_COLUMNS && p->a->o.label < 0;
     GEN_TRY(cli_grid_size(p->a, by_class ? ROWS * classes : 64, &columns, &n, err));

@@ -126,8 +126,7 @@ static gen_status final_pictures(training *t, gen_error *err)
     if (!z || !pictures || !x) return gen_fail(err, GEN_NO_MEMORY, "no memory for pictures");
     for (int64_t i = 0; i < N; i++) labels[i] = run->classes ? (float)(i / SIDE % run->classes) : 0; /* row by row */
     gen_latent_draw((uint64_t)run->settings.train.seed, 0, N, d, z);
-    GEN_TRY(gen_decode(run, z, labels, N, pictures, err));
-    GEN_TRY(cli_write_grid(run, pictures, N, SIDE, gen_run_path(run, "samples.png"), err));
+    GEN_TRY(cli_write_view(run, z, labels, N, SIDE, t->a->arena, gen_run_path(run, "samples.png"), err));
     GEN_TRY(gen_film_write(run, "samples", gen_run_path(run, "samples-film.png"), err));
     if (!model->encode) return GEN_OK;
     gen_range test = t->data.splits[gen_data_test_split(&t->data)];

@@ -8,6 +8,7 @@
 #include "kernels/devices.h"
 #include "models/checkpoint.h"
 #include "models/data.h"
+#include "models/evaluate.h"
 #include "tools/cli/cli.h"
 
 gen_status cli_open_run(const cli_args *a, const char *folder, gen_device **device, gen_run **run, gen_error *err)
@@ -85,6 +86,17 @@ gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, 
     if (status == GEN_OK) status = gen_file_write(path, png.data, png.size, err);
     gen_arena_free(arena);
     return status;
+}
+
+gen_status cli_write_view(gen_run *run, const float *z, const float *labels, int64_t n, int32_t columns,
+                          gen_arena *arena, const char *path, gen_error *err)
+{
+    float *pictures;
+    int64_t size[3];
+    GEN_TRY(gen_decode_view(run, z, labels, n, arena, &pictures, size, err));
+    gen_run shown = *run;
+    shown.height = size[0], shown.width = size[1], shown.channels = size[2];
+    return cli_write_grid(&shown, pictures, n, columns, path, err);
 }
 
 bool cli_wants_mixture(const cli_args *a)
