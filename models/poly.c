@@ -10,11 +10,14 @@
  * depend on no window: of recurrent layers it is h (and c), of convolutions the last inputs that the next window's first outputs reach back to.
  */
 #include "core/nn.h"
+#include "core/nn_recurrent.h"
 #include "models/data_frames.h"
 #include "models/model.h"
 
 #include <stdio.h>
 #include <string.h>
+
+enum { NAME_BYTES = 64, MOST_LAYERS = 10 };
 
 typedef struct poly_options {
     int64_t hidden, layers, kernel, window, steps_per_quarter, transpose;
@@ -26,7 +29,7 @@ typedef struct poly_options {
 static const gen_option options[] = {
     { "net",       OPT_CHOICE, offsetof(poly_options, net),       "lstm", 0, 0, "lstm|gru|tcn", NULL, "recurrent layers, or dilated causal convolutions", 0 },
     { "hidden",    OPT_INT,    offsetof(poly_options, hidden),    "200",  1, 4096, NULL, NULL,       "units of a recurrent layer, channels of a convolution", 0 },
-    { "layers",    OPT_INT,    offsetof(poly_options, layers),    "1",    1, 10, NULL, NULL,         "recurrent layers, or blocks of two convolutions, each dilated twice as far", 0 },
+    { "layers",    OPT_INT,    offsetof(poly_options, layers),    "1",    1, MOST_LAYERS, NULL, NULL, "recurrent layers, or blocks of two convolutions, each dilated twice as far", 0 },
     { "kernel",    OPT_INT,    offsetof(poly_options, kernel),    "5",    2, 64, NULL, "frames",     "that a convolution looks at; net tcn", 0 },
     { "dropout",   OPT_FLOAT,  offsetof(poly_options, dropout),   "0.3",  0, 0.95, NULL, NULL,       "of what recurrent layers give, or after each convolution", 0 },
     { "window",    OPT_INT,    offsetof(poly_options, window),    "160",  1, 8192, NULL, "frames",   "that training foretells at once; pieces are cut into them", 0 },
@@ -42,8 +45,6 @@ static const gen_preset presets[] = {
     GEN_PRESETS_END
 };
 // clang-format on
-
-enum { NAME_BYTES = 64 };
 
 typedef struct poly {
     gen_graph *g;
@@ -99,42 +100,26 @@ static int64_t state(const gen_model_context *m)
 
 /* ---- recurrent layers --------------------------------------------------------------------------------------------------------- */
 
-/* "rnn.weight_ih_l0" of PyTorch; H rows there are columns here. */
-static gen_node *rnn_param(const poly *p, const char *what, int64_t layer, gen_shape shape)
-{
-    char name[NAME_BYTES];
-    snprintf(name, sizeof name, "rnn.%s_l%d", what, (int)layer);
-    gen_param_spec spec = { .init = GEN_INIT_TORCH,
-                            .fan_in = p->o->hidden,
-                            .layout = shape.rank == 2 ? GEN_LAYOUT_DENSE : GEN_LAYOUT_PLAIN };
-    return gen_param(p->g, name, shape, spec);
-}
-
-/* x[T,N,I] -> h[T,N,H] */
-static gen_node *recurrent_layer(poly *p, gen_node *x, int64_t layer)
-{
-    gen_graph *g = p->g;
-    bool lstm = is_net(p->o, "lstm");
-    int64_t h = p->o->hidden, gates = (lstm ? 4 : 3) * h, t = p->t;
-    gen_node *w = rnn_param(p, "weight_ih", layer, GEN_SHAPE(x->shape.dim[2], gates)),
-             *u = rnn_param(p, "weight_hh", layer, GEN_SHAPE(h, gates)),
-             *b = rnn_param(p, "bias_ih", layer, GEN_SHAPE(gates)),
-             *c = rnn_param(p, "bias_hh", layer, GEN_SHAPE(gates));
-    gen_node *xg = gen_add(g, gen_matmul(g, x, w, false, false), lstm ? gen_add(g, b, c) : b), *h0 = take_state(p, h);
-    gen_node *planes = lstm ? gen_lstm(g, xg, u, h0, take_state(p, h)) : gen_gru(g, xg, u, c, h0);
-    gen_node *out = gen_plane(g, planes, lstm ? 5 : 4);
-    leave_state(p, gen_reshape(g, gen_slice(g, out, 0, t - 1, 1), GEN_SHAPE(p->n, h)));
-    if (lstm) leave_state(p, gen_reshape(g, gen_slice(g, gen_plane(g, planes, 4), 0, t - 1, 1), GEN_SHAPE(p->n, h)));
-    return out;
-}
-
 /* x[N,T,88] -> [N,T,H] */
 static gen_node *recurrent(poly *p, gen_node *x)
 {
     static const int32_t swap[] = { 1, 0, 2 };
-    gen_node *h = gen_transpose(p->g, x, swap);
-    for (int64_t layer = 0; layer < p->o->layers; layer++) h = drop(p, recurrent_layer(p, h, layer));
-    return gen_transpose(p->g, h, swap);
+    gen_graph *g = p->g;
+    gen_node *h0[MOST_LAYERS], *c0[MOST_LAYERS];
+    bool lstm = is_net(p->o, "lstm");
+    for (int64_t i = 0; i < p->o->layers; i++) {
+        h0[i] = take_state(p, p->o->hidden);
+        if (lstm) c0[i] = take_state(p, p->o->hidden);
+    }
+    nn_recurrent_spec spec = {
+        .layers = (int32_t)p->o->layers, .dropout = p->training ? p->o->dropout : 0, .h0 = h0, .c0 = lstm ? c0 : NULL
+    };
+    nn_recurrent r = (lstm ? nn_lstm : nn_gru)(g, gen_transpose(g, x, swap), "rnn", p->o->hidden, spec);
+    for (int64_t i = 0; i < p->o->layers; i++) {
+        leave_state(p, r.h[i]);
+        if (lstm) leave_state(p, r.c[i]);
+    }
+    return gen_transpose(g, drop(p, r.y), swap);
 }
 
 /* ---- convolutions --------------------------------------------------------------------------------------------------------------- */
@@ -270,8 +255,7 @@ static gen_node *of_window(gen_graph *g, gen_node *x)
 /* "probability" [N,T,88] of the frames 1 .. T, besides what model.h says. */
 static void eval(gen_graph *g, const gen_model_context *m)
 {
-    enum { MOST_STATES = 64 };
-    gen_node *left[MOST_STATES];
+    gen_node *left[2 * MOST_LAYERS];
     poly p = poly_of(g, m, false);
     p.state = gen_input(g, "state", GEN_SHAPE(m->batch, state(m)));
     p.left = left;

@@ -44,7 +44,7 @@ class Recurrent(Weights):
         h = x.transpose(0, 1)
         for i, layer in enumerate(self.one):
             ours = {name: getattr(self, name[:-1] + str(i)) for name, _ in layer.named_parameters()}
-            h = mask(torch.func.functional_call(layer, ours, (h,))[0])
+            h = mask(torch.func.functional_call(layer, ours, (h,))[0], "rnn" if i + 1 < len(self.one) else "")
         return h.transpose(0, 1)
 
 
@@ -94,15 +94,14 @@ class Poly(nn.Module):
         return out
 
     def losses(self, x, seed, step):
-        count = 0
+        count = {"": 0, "rnn": 0}
 
-        def mask(h):
-            nonlocal count
+        def mask(h, scope=""):
             p = self.o["dropout"]
             if not p:
                 return h
-            u = random_tensor(tuple(h.shape), hash_name("") + count, seed, step)
-            count += 1
+            u = random_tensor(tuple(h.shape), hash_name(scope) + count[scope], seed, step)
+            count[scope] += 1
             return h * torch.from_numpy((u < np.float32(1 - p)) / (1 - p))
 
         keys, there = x[..., :KEYS], x[:, 1:, KEYS:]
