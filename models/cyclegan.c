@@ -96,16 +96,6 @@ static const char *place(char name[NAME_BYTES], const char *net, int index, cons
 
 /* ---- generators: x[N,H,W,C] in [-1,1] -> the same ---------------------------------------------------------------------------------- */
 
-static gen_node *residual_block(gen_graph *g, const cyclegan_options *o, const char *net, int index, gen_node *x)
-{
-    char name[NAME_BYTES];
-    int64_t c = x->shape.dim[3];
-    gen_node *h = nn_conv(g, reflect(g, x, 1), place(name, net, index, ".conv_block.1"), c, conv_spec(o, 3, 1, 0));
-    h = gen_relu(g, instance_norm(g, h));
-    h = nn_conv(g, reflect(g, h, 1), place(name, net, index, ".conv_block.5"), c, conv_spec(o, 3, 1, 0));
-    return gen_add(g, instance_norm(g, h), x);
-}
-
 /* twice the size: conv_t k3 s2, or nearest and conv k3 */
 static gen_node *grow(gen_graph *g, const cyclegan_options *o, const char *net, int index, gen_node *x, int64_t c)
 {
@@ -117,21 +107,50 @@ static gen_node *grow(gen_graph *g, const cyclegan_options *o, const char *net, 
     return nn_conv_t(g, x, place(name, net, index, ""), c, spec);
 }
 
-static gen_node *resnet(gen_graph *g, const cyclegan_options *o, const char *net, gen_node *x)
+/* Stages of net resnet: c7s1-f, d2f, d4f, two for each block, u2f, uf, c7s1-C */
+enum { FIRST_BLOCK = 3 };
+
+static int32_t resnet_stages(const cyclegan_options *o)
+{
+    return FIRST_BLOCK + 2 * (int32_t)o->blocks + 3;
+}
+
+/* What instance norm comes after: all but the last stage end with it. */
+static gen_node *resnet_stage(gen_graph *g, const cyclegan_options *o, const char *net, int64_t channels, int32_t i,
+                              gen_node *x)
 {
     char name[NAME_BYTES];
-    int64_t f = o->ngf, channels = x->shape.dim[3];
-    gen_node *h = nn_conv(g, reflect(g, x, 3), place(name, net, 1, ""), f, conv_spec(o, 7, 1, 0));
-    h = gen_relu(g, instance_norm(g, h));
-    for (int i = 1; i <= 2; i++) { /* [N,H/2,W/2,2f], [N,H/4,W/4,4f] */
-        h = nn_conv(g, h, place(name, net, 1 + 3 * i, ""), f << i, conv_spec(o, 3, 2, 1));
-        h = gen_relu(g, instance_norm(g, h));
+    int32_t n = resnet_stages(o), block = (i - FIRST_BLOCK) / 2, after = 10 + (int32_t)o->blocks;
+    if (i == 0) return nn_conv(g, reflect(g, x, 3), place(name, net, 1, ""), o->ngf, conv_spec(o, 7, 1, 0));
+    if (i < FIRST_BLOCK) return nn_conv(g, x, place(name, net, 1 + 3 * i, ""), o->ngf << i, conv_spec(o, 3, 2, 1));
+    if (i == n - 1)
+        return gen_tanh(g,
+                        nn_conv(g, reflect(g, x, 3), place(name, net, after + 7, ""), channels, conv_spec(o, 7, 1, 0)));
+    if (i >= n - 3) return grow(g, o, net, after + 3 * (i - n + 3), x, o->ngf << (n - 2 - i));
+    const char *part = (i - FIRST_BLOCK) % 2 ? ".conv_block.5" : ".conv_block.1";
+    return nn_conv(g, reflect(g, x, 1), place(name, net, 10 + block, part), x->shape.dim[3], conv_spec(o, 3, 1, 0));
+}
+
+static gen_stage_end resnet_end(const cyclegan_options *o, int32_t i)
+{
+    int32_t n = resnet_stages(o);
+    if (i == n - 1) return GEN_STAGE_OUT;
+    return i >= FIRST_BLOCK && i < n - 3 && (i - FIRST_BLOCK) % 2 ? GEN_STAGE_ADD : GEN_STAGE_RELU;
+}
+
+static gen_node *resnet(gen_graph *g, const cyclegan_options *o, const char *net, gen_node *x)
+{
+    gen_node *before = NULL; /* what went into the stage before */
+    int64_t channels = x->shape.dim[3];
+    for (int32_t i = 0; i < resnet_stages(o); i++) {
+        gen_node *in = x;
+        gen_stage_end end = resnet_end(o, i);
+        x = resnet_stage(g, o, net, channels, i, x);
+        if (end != GEN_STAGE_OUT) x = instance_norm(g, x);
+        x = end == GEN_STAGE_RELU ? gen_relu(g, x) : end == GEN_STAGE_ADD ? gen_add(g, x, before) : x;
+        before = in;
     }
-    for (int i = 0; i < o->blocks; i++) h = residual_block(g, o, net, 10 + i, h);
-    int after = 10 + (int)o->blocks;
-    for (int i = 0; i < 2; i++) h = gen_relu(g, instance_norm(g, grow(g, o, net, after + 3 * i, h, f << (1 - i))));
-    h = nn_conv(g, reflect(g, h, 3), place(name, net, after + 7, ""), channels, conv_spec(o, 7, 1, 0));
-    return gen_tanh(g, h);
+    return x;
 }
 
 static gen_node *unet(gen_graph *g, const cyclegan_options *o, const char *net, gen_node *x)
@@ -472,6 +491,32 @@ static void translate(gen_graph *g, const gen_model_context *m)
     gen_output(g, "y", to_unit(g, generator(g, options_of(m), m->direction ? "g_ba" : "g_ab", x)));
 }
 
+/* Of net resnet; net unet's layers skip to others. Halving and doubling see one more place on one side. */
+static int32_t stages(const gen_model_context *m, gen_stage *stage)
+{
+    const cyclegan_options *o = options_of(m);
+    int32_t n = resnet_stages(o), grown = n - 3;
+    if (!strcmp(o->net, "unet") || n > GEN_MAX_STAGES) return 0;
+    bool nearest = !strcmp(o->up, "nearest");
+    for (int32_t i = 0; i < n; i++) {
+        int32_t level = i < FIRST_BLOCK ? i : i < grown ? 2 : i == grown ? 1 : 0; /* of halvings, in the result */
+        stage[i] = (gen_stage){ .end = resnet_end(o, i), .stride_out = 1 << level, .before = 1, .after = 1 };
+        stage[i].stride_in = i ? stage[i - 1].stride_out : 1;
+        stage[i].channels_in = i ? o->ngf * stage[i].stride_in : m->channels;
+        if (i == 0 || i == n - 1) stage[i].before = stage[i].after = 3;
+        else if (i < FIRST_BLOCK) stage[i].after = 0;
+        else if (i >= grown && !nearest) stage[i].before = 0;
+    }
+    return n;
+}
+
+static gen_node *stage_of(gen_graph *g, const gen_model_context *m, int32_t i, gen_node *x)
+{
+    const cyclegan_options *o = options_of(m);
+    gen_node *y = resnet_stage(g, o, m->direction ? "g_ba" : "g_ab", m->channels, i, i ? x : to_signed(g, x));
+    return resnet_end(o, i) == GEN_STAGE_OUT ? to_unit(g, y) : y;
+}
+
 static bool any_size(const gen_model_context *m)
 {
     (void)m;
@@ -523,6 +568,8 @@ const gen_model gen_model_cyclegan = {
     .translate = translate,
     .any_size = any_size,
     .whole = whole,
+    .stages = stages,
+    .stage = stage_of,
     .batches = batches,
     .paired = true,
 };

@@ -1,7 +1,7 @@
 /* models/generator_file.h: a picture-to-picture network whose weights came alone, as a file of safetensors with the names of its state_dict:
  *
  *     GEN_TRY(gen_generator_file_open("latest_net_G_A.safetensors", device, &run, err));
- *     GEN_TRY(gen_translate(run, x, 1080, 1920, y, err));
+ *     … models/translate.h …
  *
  * Known are the authors' CycleGAN generator ("model.1.weight" …, arXiv:1703.10593), the U-Net of models/cyclegan.c ("down1.weight" …), and both
  * generators of one of its checkpoints ("g_ab.model.1.weight" …). Sizes are read from the tensors.

@@ -48,6 +48,21 @@ typedef struct gen_watch {
         NULL, 0, 0, 0, NULL                                                                                            \
     }
 
+/* A net as a row of stages, for pictures too large for one graph (models/bands.h): each is a piece without norms, whose result is normed per channel over
+ * all of the picture (instance norm without weights), and then: */
+typedef enum gen_stage_end {
+    GEN_STAGE_RELU, /* relu */
+    GEN_STAGE_ADD,  /* plus what went into the stage before */
+    GEN_STAGE_OUT,  /* the last stage: its result is the picture, without a norm */
+} gen_stage_end;
+typedef struct gen_stage {
+    gen_stage_end end;
+    int32_t stride_in, stride_out; /* pixels of the picture between two places of its input, of its result */
+    int32_t before, after;         /* places of the input that a result sees beyond its own */
+    int64_t channels_in;
+} gen_stage;
+enum { GEN_MAX_STAGES = 144 };
+
 /* What graphs are built from. */
 typedef struct gen_model_context {
     const void *options; /* the model's own option struct */
@@ -93,6 +108,10 @@ typedef struct gen_model {
     /* Does translate compute with all of a picture (instance norm's statistics)? Then tiles of it will not do: the whole goes through, with sides that are
      * multiples of this number and at least twice it. NULL: tiles do. */
     int64_t (*whole)(const gen_model_context *m);
+    /* Such a net as a row of stages: fills stages, returns how many (0: it is none). stage: x[1,h,w,C] into stage i -> its result before the norm; the first
+     * one takes pictures in [0,1], the last one makes them. NULL: there is no such. */
+    int32_t (*stages)(const gen_model_context *m, gen_stage stages[GEN_MAX_STAGES]);
+    gen_node *(*stage)(gen_graph *g, const gen_model_context *m, int32_t i, gen_node *x);
     /* denoise: "x" [N,H,W,C] = y + sigma eps for pictures y in [-1,1], "sigma" [N], "time" [N] (models/noise.h; may be absent), "label" [N] where the
      * model is told labels, the number of classes meaning none -> "x0" [N,H,W,C], what y was. sampling: what models/sampler.h must know; arena keeps it.
      * Both or neither. With them a code is the first noise: D = H W C. */

@@ -1,86 +1,48 @@
+/* SqueezeNet 1.1 (Iandola et al. 2016) as a table of layers, for both kinds of weights and any pooling: torchvision's and Caffe's; and as a fixed network of
+ * features. "fireN" are the modules of the paper, 2 to 9; names of weights are torchvision's. */
 #include "models/squeezenet.h"
 
-#include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
-#include "core/nn.h"
 #include "io/safetensors.h"
 #include "models/checkpoint.h"
+#include "models/features.h"
 
-enum { NAME_BYTES = 64, LEAST_SIDE = 21 };
+enum { LEAST_SIDE = 21 };
 
-/* Fire modules: features.i squeezes to so many channels, and expands to twice so many; 0: another kind of layer */
-static const struct {
-    int32_t squeeze, expand;
-} fire[GEN_SQUEEZENET_LAYERS] = { [3] = { 16, 64 },  [4] = { 16, 64 },   [6] = { 32, 128 },  [7] = { 32, 128 },
-                                  [9] = { 48, 192 }, [10] = { 48, 192 }, [11] = { 64, 256 }, [12] = { 64, 256 } };
+// clang-format off
+#define FIRE(layer, weights, squeeze, expand) { GEN_FEATURE_FIRE, layer, weights, NULL, expand, squeeze, 3, 1, 1 }
+#define POOL(layer)                           { GEN_FEATURE_POOL, layer, NULL, NULL, 0, 0, 3, 2, 0 }
 
-/* (x - mean) / std of ImageNet's channels, as torchvision does; one channel stands for three */
-static gen_node *normalised(gen_graph *g, gen_node *x)
-{
-    static const float minus_mean[] = { -0.485f, -0.456f, -0.406f }, over[] = { 1 / 0.229f, 1 / 0.224f, 1 / 0.225f };
-    gen_shape three = GEN_SHAPE(1, 1, 1, 3);
-    return gen_mul(g, gen_add(g, x, gen_const(g, three, minus_mean)), gen_const(g, three, over));
-}
+static const gen_feature_step steps[] = {
+    { GEN_FEATURE_CONV, "relu1", "features.0", NULL, 64, 0, 3, 2, 0 }, POOL("pool1"),
+    FIRE("fire2", "features.3", 16, 64),   FIRE("fire3", "features.4", 16, 64),   POOL("pool3"),
+    FIRE("fire4", "features.6", 32, 128),  FIRE("fire5", "features.7", 32, 128),  POOL("pool5"),
+    FIRE("fire6", "features.9", 48, 192),  FIRE("fire7", "features.10", 48, 192),
+    FIRE("fire8", "features.11", 64, 256), FIRE("fire9", "features.12", 64, 256),
+    { GEN_FEATURE_CONV, NULL, NULL, NULL, 0, 0, 0, 0, 0 }
+};
+// clang-format on
 
-/* 3x3, stride 2, ceil mode: where the last window does not fit, it hangs over below or right */
-static gen_node *pool(gen_graph *g, gen_node *x)
-{
-    gen_window window = gen_window_of(3, 2, 0);
-    for (int axis = 0; axis < 2 && x->shape.rank == 4; axis++)
-        window.pad[2 + axis] = (int32_t)(x->shape.dim[1 + axis] + 1) % 2;
-    return gen_max_pool(g, x, window);
-}
+const gen_feature_net gen_feature_squeezenet = { .name = "squeezenet",
+                                                 .summary = "SqueezeNet 1.1",
+                                                 .steps = steps,
+                                                 .input = GEN_INPUT_TORCHVISION,
+                                                 .caffe_mean = { 104, 117, 123 },
+                                                 .ceil = true,
+                                                 .content = "fire3,fire5",
+                                                 .style = "relu1,fire2,fire4,fire6,fire8" };
 
-static gen_node *conv(gen_graph *g, gen_node *x, const char *name, int64_t channels, int32_t kernel)
-{
-    nn_conv_spec spec = { .kernel = kernel, .stride = 1, .pad = kernel / 2, .init = NN_INIT_HE };
-    return gen_relu(g, nn_conv(g, x, name, channels, spec));
-}
-
-static gen_node *fire_module(gen_graph *g, gen_node *x, int32_t i)
-{
-    char name[NAME_BYTES];
-    snprintf(name, sizeof name, "features.%d.squeeze", i);
-    gen_node *h = conv(g, x, name, fire[i].squeeze, 1), *side[2];
-    snprintf(name, sizeof name, "features.%d.expand1x1", i);
-    side[0] = conv(g, h, name, fire[i].expand, 1);
-    snprintf(name, sizeof name, "features.%d.expand3x3", i);
-    side[1] = conv(g, h, name, fire[i].expand, 3);
-    return gen_concat(g, 2, side, 3);
-}
-
-void gen_squeezenet(gen_graph *g, gen_node *x, gen_node *layer[GEN_SQUEEZENET_LAYERS])
-{
-    if (x->shape.rank != 4 || x->shape.dim[1] < LEAST_SIDE || x->shape.dim[2] < LEAST_SIDE)
-        gen_graph_fail(g, GEN_BAD_SHAPE, "SqueezeNet needs pictures of at least %dx%d pixels", LEAST_SIDE, LEAST_SIDE);
-    nn_conv_spec first = { .kernel = 3, .stride = 2, .init = NN_INIT_HE };
-    layer[0] = nn_conv(g, normalised(g, x), "features.0", 64, first);
-    layer[1] = gen_relu(g, layer[0]);
-    for (int32_t i = 2; i < GEN_SQUEEZENET_LAYERS; i++)
-        layer[i] = fire[i].squeeze ? fire_module(g, layer[i - 1], i) : pool(g, layer[i - 1]);
-}
-
-int32_t gen_squeezenet_layer(const char *name)
-{
-    static const char prefix[] = "features.";
-    char *end;
-    if (strncmp(name, prefix, sizeof prefix - 1) != 0) return -1;
-    const char *number = name + sizeof prefix - 1;
-    long i = strtol(number, &end, 10);
-    return *end || end == number || i < 0 || i >= GEN_SQUEEZENET_LAYERS ? -1 : (int32_t)i;
-}
-
-/* ---- as a network of features -------------------------------------------------------------------------------------------------- */
+/* ---- pictures to numbers --------------------------------------------------------------------------------------------------------- */
 
 static void encode(gen_graph *g, const gen_model_context *m)
 {
-    gen_node *layer[GEN_SQUEEZENET_LAYERS],
-        *x = gen_input(g, "x", GEN_SHAPE(m->batch, m->height, m->width, m->channels));
-    gen_squeezenet(g, x, layer);
-    gen_node *mean = gen_global_avg_pool(g, layer[GEN_SQUEEZENET_LAYERS - 1]);
-    gen_output(g, "mu", gen_reshape(g, mean, GEN_SHAPE(m->batch, GEN_SQUEEZENET_FEATURES)));
+    static const char *const last[] = { "fire9" };
+    gen_node *h, *x = gen_input(g, "x", GEN_SHAPE(m->batch, m->height, m->width, m->channels));
+    if (m->height < LEAST_SIDE || m->width < LEAST_SIDE)
+        gen_graph_fail(g, GEN_BAD_SHAPE, "SqueezeNet needs pictures of at least %dx%d pixels", LEAST_SIDE, LEAST_SIDE);
+    gen_features_build(g, &gen_feature_squeezenet, x, &(gen_feature_options){ 0 }, 1, last, &h);
+    gen_output(g, "mu", gen_reshape(g, gen_global_avg_pool(g, h), GEN_SHAPE(m->batch, GEN_SQUEEZENET_FEATURES)));
 }
 
 static int64_t latent(const gen_model_context *m)

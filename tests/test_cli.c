@@ -684,7 +684,7 @@ TEST(cli_translate_says_what_is_wrong_and_loses_nothing)
     expect_says("translate shared rgb.png", FAILED, "cannot make pictures of pictures");
     expect_says("translate rgb.png rgb.png", FAILED, "rgb.png");
     expect_says("translate cyc rgb.png --memory 2X", USAGE, "such as 500M");
-    expect_says("translate cyc rgb.png --memory 10K", FAILED, "fit; scale the picture down");
+    expect_says("translate cyc rgb.png --memory 10K", FAILED, "scale the picture down, or allow more");
     TEST_OK(gen_folder_make(in_work("mixed"), &err));
     write_png("mixed/good.png", 8, 8, 3, 8);
     TEST_OK(gen_file_write(in_work("mixed/bad.png"), "no picture", 10, &err));

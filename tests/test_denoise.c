@@ -106,7 +106,9 @@ TEST(denoise_tiles_of_any_size_fit_together)
         float *x = gen_arena_alloc(t.arena, (size_t)n * sizeof *x),
               *y = gen_arena_alloc(t.arena, (size_t)n * sizeof *y);
         for (int64_t i = 0; i < n; i++) x[i] = (float)(0.5 + 0.5 * sin(0.1 * (double)i));
-        TEST_OK(gen_translate(&run, x, h, w, y, &err));
+        gen_translate_plan plan;
+        TEST_OK(gen_translate_plan_make(&run, h, w, 0, 0, &plan, &err));
+        TEST_OK(gen_translate(&run, &plan, x, y, &err));
         for (int64_t i = 0; i < n; i++) assert_true(fabs((double)x[i] - (double)y[i]) < 1e-6);
     }
     assert_int_equal(run.height, 16);
@@ -122,7 +124,9 @@ TEST(denoise_dense_takes_larger_pictures_in_tiles_of_its_own_size)
     test_model_open(&t, "denoise", NULL, "net=dense hidden=8", 2, 12, 10, 1);
     gen_program_free(test_model_program(&t, t.model->eval));
     gen_run run = run_of(&t);
-    TEST_OK(gen_translate(&run, x, H, W, y, &err));
+    gen_translate_plan plan;
+    TEST_OK(gen_translate_plan_make(&run, H, W, 0, 0, &plan, &err));
+    TEST_OK(gen_translate(&run, &plan, x, y, &err));
     for (int i = 0; i < H * W; i++) assert_true(y[i] >= 0 && y[i] <= 1);
     test_model_close(&t);
 }

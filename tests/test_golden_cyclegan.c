@@ -95,7 +95,9 @@ static void check_alone(const char *name, int32_t direction)
     TEST_OK(gen_generator_file_load(run, path, alone, &err));
     const int64_t pixels = t.h * t.w * t.c, count = t.n * pixels;
     float *y = gen_arena_alloc(t.arena, (size_t)count * sizeof *y);
-    for (int64_t i = 0; i < t.n; i++) TEST_OK(gen_translate(run, t.x + i * pixels, t.h, t.w, y + i * pixels, &err));
+    gen_translate_plan plan;
+    TEST_OK(gen_translate_plan_make(run, t.h, t.w, 0, 0, &plan, &err));
+    for (int64_t i = 0; i < t.n; i++) TEST_OK(gen_translate(run, &plan, t.x + i * pixels, y + i * pixels, &err));
     const float *expected = golden_tensor(&t, "y", count);
     double worst = 0;
     for (int64_t i = 0; i < count; i++) worst = fmax(worst, fabs((double)y[i] - (double)expected[i]));

@@ -4,19 +4,22 @@
 
 #include "kernels/devices.h"
 #include "models/evaluate.h"
+#include "models/features.h"
 #include "models/squeezenet.h"
 #include "tests/golden_run.h"
 
+/* torchvision's features.1 … features.12 */
+static const char *const layers[] = { "relu1", "pool1", "fire2", "fire3", "pool3", "fire4",
+                                      "fire5", "pool5", "fire6", "fire7", "fire8", "fire9" };
+enum { N_LAYERS = sizeof layers / sizeof *layers };
+
 static void all_layers(gen_graph *g, const gen_model_context *m)
 {
-    gen_node *layer[GEN_SQUEEZENET_LAYERS];
-    gen_squeezenet(g, gen_input(g, "x", GEN_SHAPE(m->batch, m->height, m->width, m->channels)), layer);
-    for (int i = 0; i < GEN_SQUEEZENET_LAYERS; i++) {
-        char *name = gen_arena_printf(gen_graph_arena(g), "features.%d", i);
-        assert_int_equal(gen_squeezenet_layer(name), i);
-        gen_output(g, name, layer[i]);
-    }
-    gen_output(g, "mu", gen_global_avg_pool(g, layer[GEN_SQUEEZENET_LAYERS - 1]));
+    gen_node *tap[N_LAYERS], *x = gen_input(g, "x", GEN_SHAPE(m->batch, m->height, m->width, m->channels));
+    gen_features_build(g, &gen_feature_squeezenet, x, &(gen_feature_options){ 0 }, N_LAYERS, layers, tap);
+    for (int i = 0; i < N_LAYERS; i++)
+        gen_output(g, gen_arena_printf(gen_graph_arena(g), "features.%d", i + 1), tap[i]);
+    gen_output(g, "mu", gen_global_avg_pool(g, tap[N_LAYERS - 1]));
 }
 
 TEST(squeezenet_layers_agree_with_pytorch)
@@ -30,7 +33,7 @@ TEST(squeezenet_layers_agree_with_pytorch)
         learned += gen_shape_count(&info.shape);
     }
     assert_int_equal(learned, 722496); /* torchvision's 1,235,496 without the classifier's 512 x 1000 + 1000 */
-    for (int i = 0; i < GEN_SQUEEZENET_LAYERS; i++) {
+    for (int i = 1; i <= N_LAYERS; i++) {
         char *name = gen_arena_printf(t.arena, "features.%d", i);
         gen_shape shape = gen_program_shape(p, name);
         int64_t count = gen_shape_count(&shape);
@@ -43,15 +46,6 @@ TEST(squeezenet_layers_agree_with_pytorch)
         assert_true(fabs((double)mu[i] - (double)expected[i]) < 1e-3);
     gen_program_free(p);
     golden_close(&t);
-}
-
-TEST(squeezenet_knows_its_layers_by_name)
-{
-    assert_int_equal(gen_squeezenet_layer("features.12"), 12);
-    assert_int_equal(gen_squeezenet_layer("features.13"), -1);
-    assert_int_equal(gen_squeezenet_layer("features."), -1);
-    assert_int_equal(gen_squeezenet_layer("features.1x"), -1);
-    assert_int_equal(gen_squeezenet_layer("classifier.1"), -1);
 }
 
 TEST(squeezenet_takes_torchvision_s_weights_and_no_others)

@@ -33,7 +33,7 @@ const gen_option cli_option_rows[] = {
     { "resample",       OPT_INT,    O(resample),   "5",    1, 1000, NULL, "times", "that each step is gone over, so that what is painted fits to what is kept", 0 },
     { "strength",       OPT_FLOAT,  O(strength),   "0.6",  -1e9, 1e9, NULL, NULL, "how much of the way from noise is gone again, above 0 to 1", 0 },
     { "to",             OPT_STRING, O(to),         "",     0, 0, NULL, "a|b", "the set that translated pictures are to look like (default: b)", 0 },
-    { "memory",         OPT_STRING, O(memory),     "",     0, 0, NULL, "SIZE", "that a picture may take, such as 2G (default: what is free)", 0 },
+    { "memory",         OPT_STRING, O(memory),     "",     0, 0, NULL, "SIZE", "that may be used, such as 2G (default: what is free)", 0 },
     { "quality",        OPT_INT,    O(quality),    "95",   1, 100, NULL, NULL, "of JPEG files", 0 },
     { "walk",           OPT_INT,    O(walk),       "0",    0, 1000, NULL, "pictures", "an animated PNG of so many: each picture of the grid on a round trip between codes (0: none)", 0 },
     { "mode",           OPT_CHOICE, O(mode),       "spherical", 0, 0, "linear|spherical", NULL, "way of interpolation", 0 },

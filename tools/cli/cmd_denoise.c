@@ -44,7 +44,9 @@ static gen_status denoise_file(denoising *d, const char *path, gen_error *err)
     gen_image image;
     float *rgba;
     GEN_TRY(cli_read_picture(path, 4, d->a->arena, &image, &rgba, err));
-    GEN_TRY(cli_translate_colours(d->run, rgba, image.height_px, image.width_px, image.channels < 3, d->a->arena, err));
+    gen_translate_plan plan;
+    GEN_TRY(gen_translate_plan_make(d->run, image.height_px, image.width_px, 0, 0, &plan, err));
+    GEN_TRY(cli_translate_colours(d->run, &plan, rgba, image.channels < 3, d->a->arena, err));
     cli_put_colours(rgba, &image);
     return save(d, &image, *d->a->o.output ? d->a->o.output : "denoised.png", err);
 }

@@ -2,14 +2,12 @@
  * a generator's weights alone. Pictures are files or folders of them; one that cannot be read does not keep the rest from being made. */
 #define _XOPEN_SOURCE 700 /* realpath */
 #include <inttypes.h>
-#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "io/file.h"
 #include "kernels/devices.h"
 #include "models/generator_file.h"
-#include "models/translate.h"
 #include "tools/cli/cli.h"
 #include "tools/cli/picture_file.h"
 
@@ -141,32 +139,35 @@ static gen_status give_colours(gen_image *image, gen_arena *arena, gen_error *er
     return GEN_OK;
 }
 
-/* Instance norm wants the whole picture at once; better a sentence than a machine without memory. */
-static gen_status need_memory(const translation *t, const job *j, const gen_image *image, gen_error *err)
+/* As the memory allows; better a sentence than a machine without memory. */
+static gen_status plan_picture(const translation *t, const job *j, const gen_image *image, gen_translate_plan *plan,
+                               gen_error *err)
 {
-    double needed, limit;
-    size_t bytes;
-    const double mega = 1024.0 * 1024.0;
-    GEN_TRY(cli_memory_limit(t->a->o.memory, &bytes, err));
-    GEN_TRY(gen_translate_bytes(t->run, image->height_px, image->width_px, &needed, err));
-    limit = (double)bytes;
-    if (limit == 0 || needed <= limit) return GEN_OK;
-    double part = sqrt(limit / needed);
-    return gen_fail(
-        err, GEN_NO_MEMORY,
-        "%s: %dx%d pixels need %.0f MB, and there are %.0f (--memory sets what may be used): about %.0fx%.0f "
-        "fit; scale the picture down",
-        j->from, image->width_px, image->height_px, needed / mega, limit / mega, floor(part * image->width_px),
-        floor(part * image->height_px));
+    size_t limit;
+    GEN_TRY(cli_memory_limit(t->a->o.memory, &limit, err));
+    gen_status status =
+        gen_translate_plan_make(t->run, image->height_px, image->width_px, limit, cli_used_bytes(), plan, err);
+    if (status != GEN_OK) return gen_error_in_file(err, j->from, status);
+    if (t->a->o.quiet || plan->way < GEN_TRANSLATE_BANDS) return GEN_OK;
+    fprintf(stderr, "%s: %.0f MB, in %s of %d pixels", j->from, plan->bytes / (1 << 20),
+            plan->way == GEN_TRANSLATE_BANDS ? "bands" : "tiles", plan->side_px);
+    if (plan->way == GEN_TRANSLATE_REDUCED)
+        fprintf(stderr,
+                "; the norms take the statistics of a copy of %" PRId64 "x%" PRId64
+                " pixels: the result is near that of the whole picture, not equal to it; more --memory makes it so",
+                plan->reduced_w, plan->reduced_h);
+    fputc('\n', stderr);
+    return GEN_OK;
 }
 
 static gen_status translate_picture(translation *t, const job *j, gen_arena *arena, gen_image *image, gen_error *err)
 {
     float *rgba;
+    gen_translate_plan plan;
     GEN_TRY(cli_read_picture(j->from, 4, arena, image, &rgba, err));
-    GEN_TRY(need_memory(t, j, image, err));
+    GEN_TRY(plan_picture(t, j, image, &plan, err));
     bool grey = image->channels < 3;
-    GEN_TRY(cli_translate_colours(t->run, rgba, image->height_px, image->width_px, grey, arena, err));
+    GEN_TRY(cli_translate_colours(t->run, &plan, rgba, grey, arena, err));
     if (t->run->channels == 3) GEN_TRY(give_colours(image, arena, err));
     cli_put_colours(rgba, image);
     return cli_write_picture(image, j->to, t->a->o.quality, arena, err);
@@ -284,8 +285,8 @@ static int run(cli_args *a, gen_error *err)
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
 
-static const char *const takes[] = { "output",  "to",      "quality", "memory", "checkpoint",
-                                     "weights", "threads", "device",  "json",   NULL };
+static const char *const takes[] = { "output",  "to",     "quality", "memory", "checkpoint", "weights",
+                                     "threads", "device", "json",    "quiet",  NULL };
 const cli_verb cli_translate = { "translate",
                                  "RUN|FILE PICTURE …",
                                  "pictures of any size to the look of the other set; files or whole folders",

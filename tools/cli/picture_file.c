@@ -1,9 +1,9 @@
 #include "tools/cli/picture_file.h"
 
 #include <inttypes.h>
+#include <string.h>
 
 #include "io/file.h"
-#include "models/translate.h"
 
 /* ---- files ------------------------------------------------------------------------------------------------------------------ */
 
@@ -77,29 +77,39 @@ gen_status cli_write_picture(const gen_image *image, const char *path, int64_t q
 
 /* ---- through a model ------------------------------------------------------------------------------------------------------------ */
 
-static gen_status translate_planes(gen_run *run, float *rgba, int64_t h, int64_t w, bool grey, float *in, float *out,
+static gen_status translate_planes(gen_run *run, const gen_translate_plan *plan, float *rgba, bool grey, float *plane,
                                    gen_error *err)
 {
+    int64_t n = plan->h * plan->w;
     for (int channel = 0; channel < (grey ? 1 : 3); channel++) {
-        for (int64_t i = 0; i < h * w; i++) in[i] = rgba[4 * i + channel];
-        GEN_TRY(gen_translate(run, in, h, w, out, err));
-        for (int64_t i = 0; i < h * w; i++) rgba[4 * i + channel] = out[i];
+        for (int64_t i = 0; i < n; i++) plane[i] = rgba[4 * i + channel];
+        GEN_TRY(gen_translate(run, plan, plane, plane, err));
+        for (int64_t i = 0; i < n; i++) rgba[4 * i + channel] = plane[i];
     }
-    for (int64_t i = 0; grey && i < h * w; i++) rgba[4 * i + 1] = rgba[4 * i + 2] = out[i];
+    for (int64_t i = 0; grey && i < n; i++) rgba[4 * i + 1] = rgba[4 * i + 2] = plane[i];
     return GEN_OK;
 }
 
-gen_status cli_translate_colours(gen_run *run, float *rgba, int64_t h, int64_t w, bool grey, gen_arena *arena,
+/* A large picture is there once: its colours move together, and apart again. Alpha is the image's own. */
+static gen_status translate_rgb(gen_run *run, const gen_translate_plan *plan, float *rgba, gen_error *err)
+{
+    int64_t n = plan->h * plan->w;
+    for (int64_t i = 0; i < n; i++) memmove(rgba + 3 * i, rgba + 4 * i, 3 * sizeof *rgba);
+    gen_status status = gen_translate(run, plan, rgba, rgba, err);
+    for (int64_t i = n - 1; i >= 0; i--) {
+        memmove(rgba + 4 * i, rgba + 3 * i, 3 * sizeof *rgba);
+        rgba[4 * i + 3] = 1;
+    }
+    return status;
+}
+
+gen_status cli_translate_colours(gen_run *run, const gen_translate_plan *plan, float *rgba, bool grey, gen_arena *arena,
                                  gen_error *err)
 {
     int64_t c = run->channels;
     if (c != 1 && c != 3)
         return gen_fail(err, GEN_UNSUPPORTED, "the model takes pictures of %" PRId64 " channels; files have 1 or 3", c);
-    float *in = floats(arena, h * w * c, err), *out = floats(arena, h * w * c, err);
-    if (!in || !out) return GEN_NO_MEMORY;
-    if (c == 1) return translate_planes(run, rgba, h, w, grey, in, out, err);
-    for (int64_t i = 0; i < h * w * c; i++) in[i] = rgba[i / c * 4 + i % c];
-    GEN_TRY(gen_translate(run, in, h, w, out, err));
-    for (int64_t i = 0; i < h * w * c; i++) rgba[i / c * 4 + i % c] = out[i];
-    return GEN_OK;
+    if (c == 3) return translate_rgb(run, plan, rgba, err);
+    float *plane = floats(arena, plan->h * plan->w, err);
+    return plane ? translate_planes(run, plan, rgba, grey, plane, err) : GEN_NO_MEMORY;
 }

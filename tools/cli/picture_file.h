@@ -2,7 +2,7 @@
  *
  *     gen_image image; float *rgba;
  *     GEN_TRY(cli_read_picture("photo.jpg", 4, arena, &image, &rgba, err));             // rgba[H,W,4] in [0,1]
- *     GEN_TRY(cli_translate_colours(run, rgba, image.height_px, image.width_px, false, arena, err));
+ *     GEN_TRY(cli_translate_colours(run, &plan, rgba, false, arena, err));                // models/translate.h
  *     cli_put_colours(rgba, &image);                                                    // bits and alpha stay those of the file
  *     GEN_TRY(cli_write_picture(&image, "out.jpg", GEN_JPEG_QUALITY, arena, err));
  */
@@ -10,7 +10,7 @@
 #define GEN_TOOLS_PICTURE_FILE_H
 
 #include "io/image.h"
-#include "models/run.h"
+#include "models/translate.h"
 
 /* Errors name the file. */
 gen_status cli_read_image(const char *path, gen_arena *arena, gen_image *image, gen_error *err);
@@ -27,9 +27,9 @@ bool cli_is_picture_name(const char *path);
 gen_status cli_write_picture(const gen_image *image, const char *path, int64_t quality, gen_arena *arena,
                              gen_error *err);
 
-/* The colours of rgba[h,w,4] go through the run's model in place (models/translate.h); alpha stays. A model of grey pictures gets the colours one after
- * the other, or where the picture is grey the one that there is. */
-gen_status cli_translate_colours(gen_run *run, float *rgba, int64_t h, int64_t w, bool grey, gen_arena *arena,
+/* The colours of rgba[h,w,4] go through the run's model in place, as planned for their size; its alpha becomes 1. A model of grey pictures gets the colours
+ * one after the other, or where the picture is grey the one that there is. */
+gen_status cli_translate_colours(gen_run *run, const gen_translate_plan *plan, float *rgba, bool grey, gen_arena *arena,
                                  gen_error *err);
 
 #endif
