@@ -251,6 +251,23 @@ static float float_from_half(uint32_t h)
     return sign ? -f : f;
 }
 
+uint16_t gen_half_from_float(float value)
+{
+    uint32_t bits;
+    memcpy(&bits, &value, sizeof bits);
+    uint32_t sign = bits >> 16 & 0x8000, magnitude = bits & 0x7fffffff;
+    if (magnitude >= 0x7f800000)
+        return (uint16_t)(sign | (magnitude > 0x7f800000 ? 0x7e00 : 0x7c00)); /* NaN, infinity */
+    if (magnitude >= 0x477ff000) return (uint16_t)(sign | 0x7c00);            /* from 65520 on: rounds to infinity */
+    if (magnitude < 0x33000001) return (uint16_t)sign;                        /* up to 2^-25: rounds to zero */
+    uint32_t shift = 13, mantissa = (magnitude & 0x7fffff) | 0x800000, exponent = magnitude >> 23;
+    if (exponent < 113) shift += 113 - exponent; /* below 2^-14 there are fewer digits */
+    uint32_t base = exponent < 113 ? 0 : (exponent - 113) << 10, half = 1u << (shift - 1),
+             rest = mantissa & ((1u << shift) - 1), kept = mantissa >> shift;
+    kept += rest > half || (rest == half && (kept & 1)); /* may carry into the exponent, as it should */
+    return (uint16_t)(sign | (base + kept));
+}
+
 static uint64_t bits_at(const gen_tensor_entry *t, size_t i)
 {
     size_t bytes = gen_dtype_bytes(t->dtype);

@@ -67,6 +67,8 @@ const char *gen_safetensors_metadata(const gen_safetensors *st, const char *key)
 const char *gen_dtype_name(gen_dtype dtype);
 size_t gen_dtype_bytes(gen_dtype dtype);
 
+/* The nearest number of half precision, ties to even: bits of an F16. */
+uint16_t gen_half_from_float(float value);
 /* Any dtype to float; 8-byte ones are rounded. */
 void gen_tensor_to_float(const gen_tensor_entry *tensor, float *out);
 /* I64, I32, U8 and BOOL as integers; GEN_BAD_FILE for floats. */

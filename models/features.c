@@ -7,8 +7,9 @@
 
 enum { NAME_BYTES = 96 };
 
-const gen_feature_net *const gen_feature_nets[] = { &gen_vgg19, &gen_vgg16, &gen_vgg19_slim, &gen_feature_squeezenet,
-                                                    NULL };
+const gen_feature_net *const gen_feature_nets[] = {
+    &gen_vgg19, &gen_vgg16, &gen_vgg19_slim, &gen_vgg_small, &gen_feature_squeezenet, NULL
+};
 
 const gen_feature_net *gen_feature_net_find(const char *name)
 {

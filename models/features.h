@@ -66,7 +66,7 @@ typedef struct gen_feature_options {
 } gen_feature_options;
 
 extern const gen_feature_net *const gen_feature_nets[]; /* NULL ends it */
-extern const gen_feature_net gen_vgg19, gen_vgg16, gen_vgg19_slim, gen_feature_squeezenet;
+extern const gen_feature_net gen_vgg19, gen_vgg16, gen_vgg19_slim, gen_vgg_small, gen_feature_squeezenet;
 
 const gen_feature_net *gen_feature_net_find(const char *name);                                /* NULL: none */
 const gen_feature_step *gen_feature_step_find(const gen_feature_net *net, const char *layer); /* NULL: none */
@@ -99,6 +99,12 @@ bool gen_features_input_of(const gen_feature_net *net, const gen_safetensors *fi
  * shape; which tensors the file has besides does not matter. */
 gen_status gen_features_load(const gen_feature_net *net, const gen_safetensors *file, gen_params *params,
                              gen_error *err);
+
+/* The convs of a trained classifier with batch norms ("conv1.weight" [K,C,R,S], "conv1_norm.weight", ".bias", ".running_mean", ".running_var") as convs with
+ * a bias that compute the same, under the net's names and in half precision: 2 tensors for each conv of the net, in the arena. GEN_BAD_FILE names the tensor
+ * that is missing or of another shape. */
+gen_status gen_features_fold(const gen_feature_net *net, const gen_safetensors *from, gen_arena *arena,
+                             gen_tensor_entry **tensors, size_t *n, gen_error *err);
 
 #ifdef __cplusplus
 }

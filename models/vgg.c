@@ -43,6 +43,14 @@ static const gen_feature_step slim[] = {
     CONV("relu5_1", "conv51", NULL, 128),
     END
 };
+
+/* What `gen train vgg-small` learns on pictures of 32x32, its batch norms folded into the convs (models/features_fold.c). */
+static const gen_feature_step small[] = {
+    CONV("relu1_1", "conv1", NULL, 64),  CONV("relu1_2", "conv2", NULL, 64),  POOL("pool1"),
+    CONV("relu2_1", "conv3", NULL, 128), CONV("relu2_2", "conv4", NULL, 128), POOL("pool2"),
+    CONV("relu3_1", "conv5", NULL, 256), CONV("relu3_2", "conv6", NULL, 256), POOL("pool3"),
+    END
+};
 // clang-format on
 
 /* The five layers of Gatys et al. 2016. */
@@ -74,3 +82,10 @@ const gen_feature_net gen_vgg19_slim = { .name = "vgg19-slim",
                                          .reflect = true,
                                          .content = "relu3_1",
                                          .style = "relu1_2,relu2_2,relu3_1,relu4_1" };
+/* Three scales instead of five, so that the deepest layers count too. */
+const gen_feature_net gen_vgg_small = { .name = "vgg-small",
+                                        .summary = "a small VGG that gen trained itself",
+                                        .steps = small,
+                                        .input = GEN_INPUT_RGB,
+                                        .content = "relu3_1",
+                                        .style = "relu1_1,relu1_2,relu2_1,relu2_2,relu3_1,relu3_2" };

@@ -219,3 +219,24 @@ TEST(safetensors_survives_failing_allocations)
     }
     gen_arena_free(arena);
 }
+
+/* Every half has a float, which comes back as the same half; between two neighbours the nearer one is taken, the even one in the middle. */
+TEST(safetensors_halves_are_rounded_to_the_nearest)
+{
+    for (uint32_t bits = 0; bits < 0x7c00; bits++) {
+        uint16_t here = (uint16_t)bits, next = (uint16_t)(bits + 1);
+        float pair[2], back;
+        gen_tensor_entry t = { .name = "t", .dtype = GEN_DTYPE_F16, .n_dims = 1, .dims = { 1 }, .n = 1, .data = &here };
+        gen_tensor_to_float(&t, &pair[0]);
+        assert_int_equal(gen_half_from_float(pair[0]), here);
+        assert_int_equal(gen_half_from_float(-pair[0]), here | 0x8000);
+        if (next == 0x7c00) break;
+        t.data = &next;
+        gen_tensor_to_float(&t, &pair[1]);
+        back = pair[0] + (pair[1] - pair[0]) / 2;
+        assert_int_equal(gen_half_from_float(back), bits & 1 ? next : here);
+        assert_int_equal(gen_half_from_float(pair[0] + (pair[1] - pair[0]) * 0.49f), here);
+        assert_int_equal(gen_half_from_float(pair[0] + (pair[1] - pair[0]) * 0.51f), next);
+    }
+    assert_int_equal(gen_half_from_float(1e9f), 0x7c00);
+}

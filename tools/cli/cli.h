@@ -164,6 +164,9 @@ gen_status cli_bench_style(const cli_args *a, gen_device *device, const char *pr
 /* gen convert of weights, PyTorch's to safetensors (convert_weights.c). */
 bool cli_is_weights(const char *from, const char *to);
 gen_status cli_convert_weights(cli_args *a, const char *from, const char *to, gen_error *err);
+/* A run of preset vgg-small, or its weights, becomes what gen style --features takes. */
+bool cli_is_classifier(const char *from, const char *to);
+gen_status cli_convert_classifier(cli_args *a, const char *from, const char *to, gen_error *err);
 
 /* One JSON object on standard output. */
 gen_status cli_print_json(gen_json_out *out, gen_error *err);

@@ -264,6 +264,8 @@ static const struct conversion {
 } conversions[] = {
     { is_music, convert_music, "music (.mid .midi .kar .rmi, piano roll .npy, notes .json) into .mid .npy .json" },
     { cli_is_weights, cli_convert_weights, "weights of PyTorch (.pth .pt .bin .ckpt) into .safetensors" },
+    { cli_is_classifier, cli_convert_classifier,
+      "a run of preset vgg-small, or its weights, into the .safetensors of a network for gen style" },
 };
 
 static int convert(cli_args *a, gen_error *err)

@@ -98,16 +98,25 @@ static gen_status random_network(const char *name, style_network *out, gen_error
     return GEN_OK;
 }
 
-/* What the user named, else the weights that came with gen. */
+static const char shipped[] = "../weights/style.safetensors"; /* beside the data that came with gen */
+
+/* What the user named, or "builtin": the weights that came with gen. */
 static gen_status find_weights(gen_arena *arena, const char *name, char **path, gen_error *err)
 {
-    if (*name && gen_path_exists(name))
+    bool builtin = !strcmp(name, "builtin");
+    if (!builtin && gen_path_exists(name))
         return (*path = gen_arena_strdup(arena, name)) ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for a name");
-    if (!*name && gen_dataset_find("../weights/style.safetensors", arena, path, NULL) == GEN_OK) return GEN_OK;
+    if (builtin && gen_dataset_find(shipped, arena, path, NULL) == GEN_OK) return GEN_OK;
+    if (builtin)
+        return gen_fail(
+            err, GEN_NOT_FOUND,
+            "the built-in network, samples/weights/style.safetensors, is not there; it is made by: gen train "
+            "vgg-small --out RUN, then gen convert RUN samples/weights/style.safetensors. Or name weights of "
+            "VGG-19, VGG-16 or SqueezeNet 1.1 as --features FILE");
     return gen_fail(err, GEN_NOT_FOUND,
-                    "%s%s: name the weights of VGG-19, VGG-16 or SqueezeNet 1.1 as --features FILE (.safetensors or "
-                    "PyTorch's .pth, e.g. torchvision's vgg19-dcbb9e9d.pth), or try --features random:vgg19",
-                    *name ? "there is no file " : "there are no weights of a network that sees", name);
+                    "there is no file %s: --features takes builtin, the weights of VGG-19, VGG-16 or SqueezeNet 1.1 "
+                    "(.safetensors, or PyTorch's .pth, e.g. torchvision's vgg19-dcbb9e9d.pth), or random:vgg19",
+                    name);
 }
 
 gen_status style_open_network(gen_arena *arena, const gen_style_options *o, style_network *out, gen_error *err)
@@ -125,8 +134,10 @@ gen_status style_open_network(gen_arena *arena, const gen_style_options *o, styl
         if (status != GEN_OK) return gen_error_in_file(err, path, status);
         out->net = gen_features_recognise(&out->tensors);
         if (!out->net)
-            return gen_fail(err, GEN_BAD_FILE,
-                            "%s: these are not weights of VGG-19, VGG-16, the slim VGG-19 or SqueezeNet 1.1", path);
+            return gen_fail(
+                err, GEN_BAD_FILE,
+                "%s: these are not weights of VGG-19, VGG-16, the slim VGG-19, gen's own small VGG or SqueezeNet 1.1",
+                path);
         out->input_known = gen_features_input_of(out->net, &out->tensors, gen_path_base(path), &out->input);
     }
     if (!strcmp(o->vgg_kind, "auto") || out->net->input == GEN_INPUT_RGB) return GEN_OK;
