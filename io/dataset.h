@@ -10,6 +10,7 @@
 #define GEN_IO_DATASET_H
 
 #include "core/event.h"
+#include "io/vocabulary.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -32,8 +33,9 @@ typedef struct gen_dataset {
     int32_t n_classes;
     const uint8_t
         *continues; /* [n]: does it go on where the one before ends, as windows of one piece do? NULL: none does */
-    gen_range splits[GEN_N_SPLITS]; /* n = 0 for a split that the source does not have */
-    const char *const *skipped;     /* "path: reason" of files left out with skip_bad */
+    const gen_vocabulary *vocabulary; /* of tokens, which values then hold (models/data_tokens.h); NULL: pictures */
+    gen_range splits[GEN_N_SPLITS];   /* n = 0 for a split that the source does not have */
+    const char *const *skipped;       /* "path: reason" of files left out with skip_bad */
     int64_t n_skipped;
 } gen_dataset;
 

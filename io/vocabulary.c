@@ -1,5 +1,6 @@
 #include "io/vocabulary.h"
 
+#include <stdbool.h>
 #include <string.h>
 
 int64_t gen_vocabulary_find(const gen_vocabulary *v, int32_t field, const char *word)
@@ -20,23 +21,48 @@ int gen_vocabulary_equal(const gen_vocabulary *a, const gen_vocabulary *b)
     return 1;
 }
 
+void gen_vocabulary_put(const gen_vocabulary *v, const char *key, gen_json_out *out)
+{
+    gen_json_open(out, key, '{');
+    gen_json_put_string(out, "tokens", v->tokens);
+    gen_json_open(out, "fields", '[');
+    for (int32_t f = 0; f < v->n_fields; f++) {
+        gen_json_open(out, NULL, '{');
+        gen_json_put_string(out, "name", v->field[f]);
+        gen_json_open(out, "words", '[');
+        for (int64_t i = 0; i < v->n_words[f]; i++) gen_json_put_string(out, NULL, v->word[f][i]);
+        gen_json_close(out, ']');
+        gen_json_close(out, '}');
+    }
+    gen_json_close(out, ']');
+    gen_json_close(out, '}');
+}
+
 gen_status gen_vocabulary_write(const gen_vocabulary *v, gen_arena *arena, gen_bytes *text, gen_error *err)
 {
     gen_json_out out = { .arena = arena };
-    gen_json_open(&out, NULL, '{');
-    gen_json_put_string(&out, "tokens", v->tokens);
-    gen_json_open(&out, "fields", '[');
-    for (int32_t f = 0; f < v->n_fields; f++) {
-        gen_json_open(&out, NULL, '{');
-        gen_json_put_string(&out, "name", v->field[f]);
-        gen_json_open(&out, "words", '[');
-        for (int64_t i = 0; i < v->n_words[f]; i++) gen_json_put_string(&out, NULL, v->word[f][i]);
-        gen_json_close(&out, ']');
-        gen_json_close(&out, '}');
-    }
-    gen_json_close(&out, ']');
-    gen_json_close(&out, '}');
+    gen_vocabulary_put(v, NULL, &out);
     return gen_json_finish(&out, text, err);
+}
+
+gen_status gen_vocabulary_copy(const gen_vocabulary *from, gen_arena *arena, gen_vocabulary *to, gen_error *err)
+{
+    gen_vocabulary copy = *from;
+    copy.tokens = gen_arena_strdup(arena, from->tokens);
+    bool room = copy.tokens != NULL;
+    for (int32_t f = 0; f < from->n_fields && room; f++) {
+        const char **list = gen_arena_alloc(arena, (size_t)from->n_words[f] * sizeof *list);
+        copy.field[f] = gen_arena_strdup(arena, from->field[f]);
+        room = list && copy.field[f];
+        for (int64_t i = 0; room && i < from->n_words[f]; i++) {
+            list[i] = gen_arena_strdup(arena, from->word[f][i]);
+            room = list[i] != NULL;
+        }
+        copy.word[f] = list;
+    }
+    if (!room) return gen_fail(err, GEN_NO_MEMORY, "no memory for a vocabulary");
+    *to = copy;
+    return GEN_OK;
 }
 
 static gen_status read_field(const gen_json *json, int32_t f, gen_arena *arena, gen_vocabulary *v, gen_error *err)
@@ -80,13 +106,20 @@ static gen_status read_fields(const gen_json *json, gen_arena *arena, gen_vocabu
     return v->n_fields ? GEN_OK : gen_fail(err, GEN_BAD_FILE, "the vocabulary has no fields");
 }
 
+gen_status gen_vocabulary_get(const gen_json *json, gen_arena *arena, gen_vocabulary *v, gen_error *err)
+{
+    gen_vocabulary read = { 0 };
+    if (!json) return gen_fail(err, GEN_BAD_FILE, "there is no vocabulary");
+    GEN_TRY(read_fields(json, arena, &read, err));
+    *v = read;
+    return GEN_OK;
+}
+
 gen_status gen_vocabulary_read(const void *text, size_t size, gen_arena *arena, gen_vocabulary *v, gen_error *err)
 {
     gen_json *json = NULL;
-    gen_vocabulary read = { 0 };
     GEN_TRY(gen_json_parse(text, size, &json, err));
-    gen_status status = read_fields(json, arena, &read, err);
+    gen_status status = gen_vocabulary_get(json, arena, v, err);
     gen_json_free(json);
-    if (status == GEN_OK) *v = read;
     return status;
 }

@@ -30,6 +30,12 @@ int64_t gen_vocabulary_find(const gen_vocabulary *v, int32_t field, const char *
 /* Are all words equal, in the same order? */
 int gen_vocabulary_equal(const gen_vocabulary *a, const gen_vocabulary *b);
 
+/* As a member of a JSON object that is being written, NULL: as all of it; and read from one, NULL where there is none. */
+void gen_vocabulary_put(const gen_vocabulary *v, const char *key, gen_json_out *out);
+gen_status gen_vocabulary_get(const gen_json *json, gen_arena *arena, gen_vocabulary *v, gen_error *err);
+/* With words of its own in the arena. */
+gen_status gen_vocabulary_copy(const gen_vocabulary *from, gen_arena *arena, gen_vocabulary *to, gen_error *err);
+
 /* One JSON object; the arena keeps the text, which ends with a zero. */
 gen_status gen_vocabulary_write(const gen_vocabulary *v, gen_arena *arena, gen_bytes *text, gen_error *err);
 /* GEN_BAD_FILE says what is wrong; a field without words, more fields or words than there may be are. Words live in the arena. */

@@ -13,6 +13,7 @@ typedef struct deck {
     int64_t pass;     /* which pass `order` is of; -1: none */
     uint32_t *order;  /* [range.n] */
     uint64_t seed;
+    bool in_order; /* as they lie */
 } deck;
 
 struct gen_batches {
@@ -30,6 +31,7 @@ struct gen_batches {
 static int64_t draw(deck *d, int64_t i)
 {
     int64_t pass = i / d->per_pass;
+    if (d->in_order) return d->range.first + i % d->per_pass;
     if (pass != d->pass) {
         gen_shuffle(d->seed, (uint32_t)pass, d->order, (uint32_t)d->range.n);
         d->pass = pass;
@@ -86,6 +88,14 @@ gen_status gen_batches_new(const gen_dataset *data, gen_range range, int64_t bat
                         "%s has %lld training images, fewer than a batch of %lld: use a smaller --batch", data->name,
                         (long long)range.n, (long long)(batch / parts));
     return new_batches(data, 1, &range, batch, seed, out, err);
+}
+
+gen_status gen_batches_new_in_order(const gen_dataset *data, gen_range range, int64_t batch, gen_batches **out,
+                                    gen_error *err)
+{
+    GEN_TRY(gen_batches_new(data, range, batch, 1, 0, out, err));
+    (*out)->deck[0].in_order = true;
+    return GEN_OK;
 }
 
 gen_status gen_batches_new_pair(const gen_dataset *data, gen_range a, gen_range b, int64_t batch, uint64_t seed,

@@ -31,6 +31,9 @@ gen_status gen_batches_new(const gen_dataset *data, gen_range range, int64_t bat
  * the larger one. */
 gen_status gen_batches_new_pair(const gen_dataset *data, gen_range a, gen_range b, int64_t batch, uint64_t seed,
                                 gen_batches **out, gen_error *err);
+/* The range as it lies, again and again: batch i goes on where batch i - 1 ended. */
+gen_status gen_batches_new_in_order(const gen_dataset *data, gen_range range, int64_t batch, gen_batches **out,
+                                    gen_error *err);
 void gen_batches_free(gen_batches *b); /* accepts NULL */
 int64_t gen_batches_per_epoch(const gen_batches *b);
 

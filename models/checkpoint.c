@@ -98,6 +98,28 @@ static gen_status math_options(const gen_run *run, gen_bytes *text, gen_error *e
     return gen_json_finish(&out, text, err);
 }
 
+/* Words belong to the weights: a file of them that came alone says what its numbers mean. */
+static gen_status know_vocabulary_text(gen_run *run, gen_error *err)
+{
+    gen_bytes json;
+    if (!run->vocabulary.n_fields || run->vocabulary_text) return GEN_OK;
+    GEN_TRY(gen_vocabulary_write(&run->vocabulary, run->arena, &json, err));
+    run->vocabulary_text = (const char *)json.data;
+    return GEN_OK;
+}
+
+static gen_status check_vocabulary(const gen_run *run, const gen_safetensors *st, gen_error *err)
+{
+    const char *text = gen_safetensors_metadata(st, "vocabulary");
+    gen_vocabulary v;
+    if (!run->vocabulary.n_fields || !text) return GEN_OK;
+    GEN_TRY(gen_vocabulary_read(text, strlen(text), run->arena, &v, err));
+    return gen_vocabulary_equal(&v, &run->vocabulary)
+               ? GEN_OK
+               : gen_fail(err, GEN_BAD_FILE, "its vocabulary is not that of %s: the numbers mean other words",
+                          run->folder);
+}
+
 static gen_status write_pair(const gen_run *run, const char *weights, gen_error *err)
 {
     gen_bytes options;
@@ -112,14 +134,22 @@ static gen_status write_pair(const gen_run *run, const char *weights, gen_error 
         gen_arena_printf(run->arena, "%" PRId64 "x%" PRId64 "x%" PRId64, run->height, run->width, run->channels);
     if (!step || !best_step || !best || !bad || !skipped || !state || !size)
         return gen_fail(err, GEN_NO_MEMORY, "no memory to save a checkpoint");
-    gen_metadata_entry metadata[] = { { "format", "pt" },         { "model", run->settings.model->name },
-                                      { "data", run->data_name }, { "size", size },
-                                      { "step", step },           { "options", (const char *)options.data },
-                                      { "best_step", best_step }, { "best_loss", best },
-                                      { "bad_evals", bad },       { "skipped", skipped } };
-    size_t n = sizeof metadata / sizeof *metadata;
-    GEN_TRY(write_tensors(run, state, STATE, metadata, n, err));
-    return write_tensors(run, weights, WEIGHTS, metadata, 6, err);
+    const char *words = run->vocabulary_text;
+    gen_metadata_entry metadata[] = { { "vocabulary", words },
+                                      { "format", "pt" },
+                                      { "model", run->settings.model->name },
+                                      { "data", run->data_name },
+                                      { "size", size },
+                                      { "step", step },
+                                      { "options", (const char *)options.data },
+                                      { "best_step", best_step },
+                                      { "best_loss", best },
+                                      { "bad_evals", bad },
+                                      { "skipped", skipped } };
+    enum { OF_WEIGHTS = 7 };
+    size_t n = sizeof metadata / sizeof *metadata, first = words ? 0 : 1;
+    GEN_TRY(write_tensors(run, state, STATE, metadata + 1, n - 1, err));
+    return write_tensors(run, weights, WEIGHTS, metadata + first, OF_WEIGHTS - first, err);
 }
 
 /* ---- the folder of checkpoints ---------------------------------------------------------------------------------------------------- */
@@ -167,6 +197,7 @@ gen_status gen_checkpoint_save(gen_run *run, gen_error *err)
 {
     char *name = weights_name(run, run->progress.step), *path = name ? gen_run_path(run, name) : NULL;
     if (!path) return gen_fail(err, GEN_NO_MEMORY, "no memory to save a checkpoint");
+    GEN_TRY(know_vocabulary_text(run, err));
     GEN_TRY(write_pair(run, path, err));
     GEN_TRY(gen_file_link(gen_path_base(name), gen_run_path(run, "checkpoints/latest"), err));
     return remove_old(run, err);
@@ -309,6 +340,7 @@ static gen_status load_one(gen_run *run, const char *path, part file, bool fill,
     if (status == GEN_OK) {
         status = gen_safetensors_read(map.data, map.size, arena, &st, err);
         if (status == GEN_OK && progress) status = read_progress(&st, progress, err);
+        if (status == GEN_OK && fill && file != STATE) status = check_vocabulary(run, &st, err);
         if (status == GEN_OK && fill) status = fill_params(run, &st, file, skipped, err);
         if (status != GEN_OK) gen_error_in_file(err, path, status);
         gen_file_unmap(&map);

@@ -4,6 +4,7 @@
 
 #include "core/rng.h"
 #include "models/data_pair.h"
+#include "models/data_tokens.h"
 
 /* The value of one of the model's own options, "" when it has none of that name. */
 static const char *model_option(const gen_settings *s, const char *name)
@@ -66,6 +67,7 @@ gen_status gen_data_open(const gen_settings *s, const gen_sink *sink, gen_arena 
                                     .skip_bad = (int32_t)s->train.skip_bad,
                                     .download = (int32_t)s->train.download,
                                     .n_validation = s->train.validation > 0 ? s->train.validation : 0 };
+    if (s->model->tokens) return gen_data_open_tokens(s, arena, data, err);
     if (s->model->paired) {
         const char *a = model_option(s, "a"), *b = model_option(s, "b");
         if ((*a && !*b) || (*b && !*a))

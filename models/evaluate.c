@@ -62,7 +62,9 @@ static void list_outputs(const gen_program *program, int64_t batch, gen_eval_res
     *r = (gen_eval_result){ 0 };
     for (int32_t i = 0; i < gen_program_outputs(program) && r->n < GEN_EVAL_MAX; i++) {
         gen_shape shape = gen_program_shape(program, gen_program_output_name(program, i));
-        if (shape.rank == 1 && shape.dim[0] == batch) r->name[r->n++] = gen_program_output_name(program, i);
+        bool is_weight = !strcmp(gen_program_output_name(program, i), "weight");
+        if (shape.rank == 1 && shape.dim[0] == batch && !is_weight)
+            r->name[r->n++] = gen_program_output_name(program, i);
     }
 }
 
@@ -71,7 +73,9 @@ gen_status gen_evaluate(gen_run *run, gen_program *program, const gen_dataset *d
 {
     if (run->settings.model->state) return gen_evaluate_windows(run, program, data, range, r, err);
     int64_t batch = GEN_EVAL_BATCH, pixels = run->height * run->width * run->channels;
-    float values[GEN_EVAL_BATCH], *x = gen_alloc((size_t)(batch * pixels), sizeof *x);
+    float values[GEN_EVAL_BATCH], weights[GEN_EVAL_BATCH], *x = gen_alloc((size_t)(batch * pixels), sizeof *x);
+    bool weighted = gen_program_shape(program, "weight").rank == 1;
+    double total = 0;
     if (!x) return gen_fail(err, GEN_NO_MEMORY, "no memory for a batch");
     list_outputs(program, batch, r);
     gen_status status = GEN_OK;
@@ -84,13 +88,16 @@ gen_status gen_evaluate(gen_run *run, gen_program *program, const gen_dataset *d
             status = gen_program_run(
                 program, (gen_run_state){ .seed = (uint64_t)run->settings.train.seed, .first_sample = (uint64_t)i },
                 err);
+        for (int64_t k = 0; k < batch; k++) weights[k] = 1;
+        if (status == GEN_OK && weighted) status = gen_program_fetch(program, "weight", weights, batch, err);
         for (int32_t o = 0; o < r->n && status == GEN_OK; o++) {
             status = gen_program_fetch(program, r->name[o], values, batch, err);
-            for (int64_t k = 0; k < real; k++) r->mean[o] += (double)values[k];
+            for (int64_t k = 0; k < real; k++) r->mean[o] += (double)values[k] * (double)weights[k];
         }
-        r->count += real;
+        for (int64_t k = 0; k < real; k++) total += (double)weights[k];
     }
-    for (int32_t o = 0; o < r->n && r->count; o++) r->mean[o] /= (double)r->count;
+    r->count = (int64_t)total;
+    for (int32_t o = 0; o < r->n && r->count; o++) r->mean[o] /= total;
     gen_free(x);
     return status;
 }

@@ -94,6 +94,7 @@ typedef struct gen_model {
      * encode: "mu" [N,D] and, for probabilistic models, "logvar" [N,D], for classifiers "probability" [N,classes].    decode: "z" -> "x" [N,H,W,C] in [0,1];
      * where those are no pictures to look at, also "view" [N,h,w,c], which are.
      * translate: "x" -> "y" [N,H,W,C] in [0,1]: pictures to pictures. any_size: may height and width differ from those of training? NULL: no.
+     * eval may have "weight" [N] too, what an image counts in the means: the tokens of a window, say.
      * nll: samples importance samples an image: outputs "log_weight" [N,samples] = log p(x,z) - log q(z|x). */
     void (*train)(gen_graph *g, const gen_model_context *m);
     /* Models that are computed, not trained: sets the parameters (which exist) from the training images, instead of all steps. NULL: it is trained. */

@@ -23,18 +23,19 @@ static const gen_option options[] = {
     { "attention", OPT_BOOL,   S(attention), "0",    0, 1, NULL, NULL, "say only what follows a window, from a weighted mean of its states, and carry no state on", 0 },
     { "dropout",   OPT_FLOAT,  S(dropout),   "0",    0, 0.95, NULL, NULL, "between layers", 0 },
     { "transpose", OPT_INT,    S(transpose), "0",    0, 6, NULL, "semitones", "up and down that each training piece is also heard", 0 },
+    { "one-key",   OPT_BOOL,   S(one_key),   "0",    0, 1, NULL, NULL, "hear every piece in C major or A minor, whatever its key (Krumhansl) is", 0 },
     { "stretch",   OPT_FLOAT,  S(stretch),   "0",    0, 0.5, NULL, NULL, "part by which each training piece is also slower and faster (performance only)", 0 },
     GEN_OPTIONS_END
 };
 
 static const gen_preset presets[] = {
-    { "gdl-cello", "tokens=pairs attention=1 layers=2 hidden=256 embed=100 window=32 dropout=0 transpose=0 batch=32 optimiser=rmsprop rho=0.9 lr=1e-3 clip-norm=0 schedule=constant epochs=20",
+    { "gdl-cello", "tokens=pairs attention=1 layers=2 hidden=256 embed=100 window=32 dropout=0 transpose=0 one-key=0 batch=32 optimiser=rmsprop rho=0.9 lr=1e-3 clip-norm=0 schedule=constant epochs=20",
       "D. Foster, Generative Deep Learning, 1st ed., 07_02: LSTM with attention on the cello suites", "../shared/data/midi/bach_cello_suites_mutopia" },
-    { "performance-rnn", "tokens=performance layers=3 hidden=512 embed=256 window=256 dropout=0 batch=64 lr=1e-3 clip-norm=3 transpose=3 stretch=0.05 schedule=constant epochs=50",
+    { "performance-rnn", "tokens=performance layers=3 hidden=512 embed=256 window=256 dropout=0 batch=64 lr=1e-3 clip-norm=3 transpose=3 one-key=0 stretch=0.05 schedule=constant epochs=50",
       "Simon & Oore 2017, Performance RNN: 388 events, three LSTM of 512", "" },
-    { "melody-rnn", "tokens=melody layers=2 hidden=128 embed=38 window=64 dropout=0.5 batch=128 lr=1e-3 clip-norm=5 transpose=0 schedule=constant epochs=50",
+    { "melody-rnn", "tokens=melody layers=2 hidden=128 embed=38 window=64 dropout=0.5 batch=128 lr=1e-3 clip-norm=5 one-key=1 schedule=constant epochs=50",
       "Magenta, Melody RNN (basic): 38 classes, two LSTM of 128", "" },
-    { "bench-lstm", "tokens=pairs attention=1 layers=2 hidden=256 embed=100 window=32 dropout=0 transpose=0 batch=32 optimiser=rmsprop lr=1e-3 clip-norm=0 schedule=constant",
+    { "bench-lstm", "tokens=pairs attention=1 layers=2 hidden=256 embed=100 window=32 dropout=0 transpose=0 one-key=0 batch=32 optimiser=rmsprop lr=1e-3 clip-norm=0 schedule=constant",
       "the LSTM with attention that training speed is compared on", "" },
     GEN_PRESETS_END
 };
@@ -47,8 +48,9 @@ const gen_model gen_model_music = {
     .options = options,
     .options_bytes = sizeof(gen_sequence_options),
     .presets = presets,
-    .defaults = "batch=32 lr=2e-3 schedule=cosine epochs=3 clip-norm=1 transpose=5 dropout=0.2",
+    .defaults = "batch=32 lr=2e-3 schedule=cosine epochs=30 clip-norm=1 one-key=1 dropout=0.3",
     .data = "chorales",
+    .things = "tokens",
     .tokens = GEN_TOKENS_MUSIC,
     .check = gen_sequence_check,
     .train = gen_sequence_train,

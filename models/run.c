@@ -33,6 +33,7 @@ static gen_status write_config(const gen_run *run, gen_error *err)
     gen_json_put_int(&out, "classes", run->classes);
     put_options(&out, "options", run->settings.model->options, run->settings.options);
     put_options(&out, "training", gen_train_option_rows, &run->settings.train);
+    if (run->vocabulary.n_fields) gen_vocabulary_put(&run->vocabulary, "vocabulary", &out);
     gen_json_close(&out, '}');
     gen_status status = gen_json_finish(&out, &text, err);
     if (status == GEN_OK) status = gen_file_write(gen_run_path(run, "config.json"), text.data, text.size, err);
@@ -68,12 +69,15 @@ static gen_status read_members(gen_run *run, const gen_json *config, gen_error *
     GEN_TRY(gen_json_int(config, "channels", &run->channels, err));
     GEN_TRY(gen_json_int(config, "classes", &run->classes, err));
     run->data_name = gen_arena_strdup(run->arena, data);
-    return run->data_name ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for a run");
+    if (!run->data_name) return gen_fail(err, GEN_NO_MEMORY, "no memory for a run");
+    if (!model->tokens) return GEN_OK;
+    run->settings.vocabulary = &run->vocabulary;
+    return gen_vocabulary_get(gen_json_get(config, "vocabulary"), run->arena, &run->vocabulary, err);
 }
 
 static gen_status read_config(gen_run *run, gen_error *err)
 {
-    enum { LIMIT = 1 << 20 };
+    enum { LIMIT = 64 << 20 }; /* vocabularies may be long */
     char *path = gen_run_path(run, "config.json");
     gen_bytes text;
     gen_json *config = NULL;
@@ -167,6 +171,10 @@ static gen_status start_run(gen_run *run, const gen_settings *settings, const ge
     run->width = data->width_px;
     run->channels = data->channels;
     run->classes = data->n_classes;
+    if (data->vocabulary) {
+        GEN_TRY(gen_vocabulary_copy(data->vocabulary, run->arena, &run->vocabulary, err));
+        run->settings.vocabulary = &run->vocabulary;
+    }
     gen_model_context m = gen_run_context(run, 1);
     GEN_TRY(settings->model->check(&m, err));
     return make_folder(run, err);

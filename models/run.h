@@ -33,9 +33,10 @@ typedef struct gen_run {
     const char *data_name; /* "mnist" */
     gen_settings settings;
     int64_t height, width, channels, classes;
-    gen_vocabulary vocabulary; /* n_fields 0: it is no model of tokens */
-    int32_t direction;         /* that graphs get: gen_model_context */
-    gen_device *device;        /* not owned */
+    gen_vocabulary vocabulary;   /* n_fields 0: it is no model of tokens */
+    const char *vocabulary_text; /* as checkpoints hold it; NULL: not made yet */
+    int32_t direction;           /* that graphs get: gen_model_context */
+    gen_device *device;          /* not owned */
     gen_params *params;
     gen_progress progress;
     struct gen_folder_lock *lock; /* while it may write */

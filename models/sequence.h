@@ -19,7 +19,7 @@ extern "C" {
 typedef struct gen_sequence_options {
     const char *tokens, *cell;
     int64_t layers, hidden, embed, window, attention, bidirectional;
-    int64_t transpose, max_words;
+    int64_t transpose, one_key, max_words;
     double dropout, stretch;
 } gen_sequence_options;
 

@@ -29,7 +29,8 @@ typedef struct gen_settings {
     const gen_model *model;
     gen_arena *arena; /* strings live here */
     gen_train_options train;
-    void *options; /* of the model */
+    void *options;                    /* of the model */
+    const gen_vocabulary *vocabulary; /* of a model of tokens that has been trained; NULL: its data say it */
 } gen_settings;
 
 gen_status gen_settings_start(gen_settings *s, const gen_model *model, gen_arena *arena, gen_error *err);

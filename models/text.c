@@ -41,6 +41,7 @@ const gen_model gen_model_text = {
     .presets = presets,
     .defaults = "batch=32 lr=2e-3 schedule=cosine epochs=10 clip-norm=1",
     .data = "",
+    .things = "tokens",
     .tokens = GEN_TOKENS_TEXT,
     .check = gen_sequence_check,
     .train = gen_sequence_train,

@@ -13,6 +13,7 @@
 #include "models/evaluate.h"
 #include "models/generate.h"
 #include "models/journal.h"
+#include "models/sequence.h"
 #include "models/watch.h"
 
 enum { MAX_SCALARS = 16, GRID_SIDE = 8, N_GRID = GRID_SIDE * GRID_SIDE, MAX_SKIPPED = 100 };
@@ -113,6 +114,12 @@ static gen_status make_batches(trainer *t, gen_error *err)
 {
     gen_range range = t->data->splits[GEN_SPLIT_TRAIN];
     uint64_t seed = (uint64_t)t->run->settings.train.seed;
+    if (t->run->settings.model->tokens && gen_sequence_carries(t->run->settings.options)) {
+        if (t->runs > 1)
+            return gen_fail(err, GEN_BAD_OPTION,
+                            "--accumulate %" PRId64 ": a network that carries its state on takes 1 only", t->runs);
+        return gen_batches_new_in_order(t->data, range, t->images, &t->batches, err);
+    }
     if (!t->run->settings.model->paired)
         return gen_batches_new(t->data, range, t->images * t->runs, t->images / t->batch, seed, &t->batches, err);
     if (t->runs >

@@ -214,7 +214,8 @@ static void train_run(short_run *r, const char *model, const char *options, cons
     TEST_OK(gen_device_open("cpu", 2, &r->device, &err));
     TEST_OK(gen_settings_start(&r->settings, gen_model_find(model), r->arena, &err));
     set_options(&r->settings, r->arena, options);
-    if (gen_model_find(model)->open_data) TEST_OK(gen_data_open(&r->settings, NULL, r->arena, &r->data, &err));
+    if (gen_model_find(model)->open_data || gen_model_find(model)->tokens)
+        TEST_OK(gen_data_open(&r->settings, NULL, r->arena, &r->data, &err));
     else make_data(r, gen_model_find(model)->paired);
     r->settings.train.out = folder;
     TEST_OK(gen_run_create(&r->settings, &r->data, r->device, &r->run, &err));

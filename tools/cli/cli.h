@@ -26,7 +26,9 @@ typedef struct cli_options {
         profile, markdown, steps, batch, resample, bits, components, quality, help;
     double strength, low, high, seconds;
     /* of music */
-    const char *pitches, *soundfont, *prime;
+    const char *pitches, *soundfont, *prime, *key, *instrument, *wav, *png, *baseline;
+    int64_t top_k, repeats, bars, pieces;
+    double top_p;
     double temperature;
     int64_t steps_per_quarter, rate, mono;
     double tempo, gain, reverb, chorus, tail;
@@ -41,6 +43,7 @@ typedef struct cli_args {
     /* options that the verb leaves to the model (train, bench) */
     const char *extra_name[CLI_MAX_EXTRA], *extra_value[CLI_MAX_EXTRA];
     int n_extra;
+    int silent; /* a verb does the work of another, and says itself what was done */
 } cli_args;
 
 typedef struct cli_verb {
@@ -52,7 +55,7 @@ typedef struct cli_verb {
 
 extern const cli_verb cli_train, cli_sample, cli_reconstruct, cli_encode, cli_interpolate, cli_plot, cli_eval, cli_info,
     cli_denoise, cli_translate, cli_inpaint, cli_img2img, cli_data, cli_list, cli_bench, cli_devices, cli_help,
-    cli_completion, cli_version, cli_convert, cli_render, cli_style;
+    cli_completion, cli_version, cli_convert, cli_render, cli_style, cli_compose;
 extern const gen_option cli_option_rows[];
 extern const cli_verb *const cli_verbs[]; /* NULL ends it */
 const cli_verb *cli_verb_find(const char *name);

@@ -1,6 +1,7 @@
 /* gen eval RUN …: means over the test split; the importance-sampled likelihood, and distances in the features of a classifier, when asked for. Several
  * runs stand side by side. */
 #include <inttypes.h>
+#include <math.h>
 #include <string.h>
 
 #include "models/bound.h"
@@ -10,6 +11,7 @@
 #include "models/metrics.h"
 #include "tools/cli/bars.h"
 #include "tools/cli/cli.h"
+#include "tools/cli/cmd_compose.h"
 
 typedef struct evaluation {
     cli_args *a;
@@ -84,6 +86,25 @@ static gen_status codes(evaluation *e, gen_error *err)
     return GEN_OK;
 }
 
+/* ---- tokens ----------------------------------------------------------------------------------------------------------------- */
+
+static const double *find(const evaluation *e, const char *name)
+{
+    for (int32_t i = 0; i < e->numbers.n; i++)
+        if (!strcmp(e->numbers.name[i], name)) return &e->numbers.value[i];
+    return NULL;
+}
+
+static gen_status tokens(evaluation *e, gen_error *err)
+{
+    const cli_args *a = e->a;
+    const double *loss = find(e, "loss");
+    if (e->run->settings.model->tokens && loss) cli_add_number(&e->numbers, "perplexity", exp(*loss));
+    if (strcmp(a->o.baseline, "none"))
+        GEN_TRY(cli_eval_baseline(a, e->run, gen_data_test_split(&e->data), &e->numbers, err));
+    return a->o.pieces ? cli_eval_compositions(a, e->run, &e->numbers, err) : GEN_OK;
+}
+
 /* ---- one run -------------------------------------------------------------------------------------------------------------------- */
 
 static gen_status evaluate(evaluation *e, gen_error *err)
@@ -107,6 +128,7 @@ static gen_status evaluate(evaluation *e, gen_error *err)
     e->compared = *a->o.features || a->o.n || only_pictures;
     if (model->eval || !e->compared) GEN_TRY(means(e, err));
     GEN_TRY(codes(e, err));
+    GEN_TRY(tokens(e, err));
     if (a->o.is_samples) {
         GEN_TRY(gen_nll(e->run, &e->data, e->range, a->o.is_samples, &nll, err));
         cli_add_number(&e->numbers, "nll", nll);
@@ -174,13 +196,6 @@ static void print_one(const evaluation *e)
     if (e->compared) cli_print_sets(&e->sets);
 }
 
-static const double *find(const evaluation *e, const char *name)
-{
-    for (int32_t i = 0; i < e->numbers.n; i++)
-        if (!strcmp(e->numbers.name[i], name)) return &e->numbers.value[i];
-    return NULL;
-}
-
 /* A line for each number that the first run has, a column for each run. */
 static void print_table(const evaluation *e, int n)
 {
@@ -221,9 +236,11 @@ static int run(cli_args *a, gen_error *err)
     return CLI_GOOD;
 }
 
-static const char *const takes[] = { "data",   "limit",      "is-samples",      "bits",    "features",
-                                     "n",      "components", "checkpoint",      "weights", "threads",
-                                     "device", "json",       CLI_TAKES_SAMPLER, NULL };
+static const char *const takes[] = {
+    "data",    "limit",       "is-samples", "bits",  "features",        "n",      "components", "checkpoint",
+    "weights", "threads",     "device",     "json",  CLI_TAKES_SAMPLER, "pieces", "baseline",   "bars",
+    "tempo",   "temperature", "top-k",      "top-p", "repeats",         "seed",   NULL
+};
 const cli_verb cli_eval = { "eval",
                             "RUN [RUN …]",
                             "how good models are on test data, side by side; how far apart two pictures or folders "

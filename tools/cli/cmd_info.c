@@ -100,6 +100,17 @@ static gen_status print_summary_json(cli_args *a, const gen_run *run, const summ
     return cli_print_json(&out, err);
 }
 
+/* PyTorch's LSTM has two biases that are added, of which Keras has one. */
+static int64_t second_biases(const gen_params *params)
+{
+    int64_t n = 0;
+    for (int32_t i = 0; i < gen_params_count(params); i++) {
+        gen_param_info p = gen_params_get(params, i);
+        if (!p.spec.state && strstr(p.name, ".bias_hh_l") && strstr(p.name, "lstm")) n += gen_shape_count(&p.shape);
+    }
+    return n;
+}
+
 /* Everything about the training step of a run-like thing. */
 static gen_status describe(cli_args *a, gen_run *run, gen_error *err)
 {
@@ -112,16 +123,18 @@ static gen_status describe(cli_args *a, gen_run *run, gen_error *err)
     if (a->o.json) {
         status = print_summary_json(a, run, &s, err);
     } else {
-        printf("%s: %s\n%s\npictures %" PRId64 "x%" PRId64 "x%" PRId64 "\n", model->name, model->summary, model->paper,
-               run->height, run->width, run->channels);
+        printf("%s: %s\n%s\n", model->name, model->summary, model->paper);
+        if (!model->tokens)
+            printf("pictures %" PRId64 "x%" PRId64 "x%" PRId64 "\n", run->height, run->width, run->channels);
         print_params(run->params);
         status = print_layers(run, err);
         printf("\ntrainable parameters %" PRId64 ", with running statistics %" PRId64 "\n", s.learned, s.stored);
-        printf(
-            "a training step of %" PRId64
-            " pictures: %.3f GFLOP, %d calls (%d nodes fused away), %.1f MB of activations, %.1f MB of weights and the "
-            "optimiser's numbers\n",
-            batch, s.gflop, s.calls, s.fused, s.activation_mb, s.state_mb);
+        int64_t second = second_biases(run->params);
+        if (second) printf("with one bias a recurrent layer, as Keras counts: %" PRId64 "\n", s.learned - second);
+        printf("a training step of %" PRId64
+               " %s: %.3f GFLOP, %d calls (%d nodes fused away), %.1f MB of activations, %.1f MB of weights and the "
+               "optimiser's numbers\n",
+               batch, model->tokens ? "windows" : "pictures", s.gflop, s.calls, s.fused, s.activation_mb, s.state_mb);
         if (a->o.explain_memory) gen_plan_explain(gen_program_plan(program), sizeof(float), print_line, NULL);
     }
     gen_program_free(program);

@@ -11,6 +11,7 @@
 #include "models/journal.h"
 #include "tools/cli/bars.h"
 #include "tools/cli/cli.h"
+#include "tools/cli/cmd_compose.h"
 #include "tools/cli/frames.h"
 
 typedef struct pictures {
@@ -19,6 +20,7 @@ typedef struct pictures {
     gen_run *run;
     gen_dataset data;
     int64_t pixels; /* of a picture */
+    bool sampling;
 } pictures;
 
 /* A program of `build` is made and dropped once, so that the run's parameters are known; then the weights are loaded. */
@@ -36,6 +38,7 @@ static gen_status open_pictures(pictures *p, gen_error *err)
     GEN_TRY(cli_open_run(p->a, p->a->word[0], &p->device, &p->run, err));
     const gen_model *model = p->run->settings.model;
     p->pixels = p->run->height * p->run->width * p->run->channels;
+    if (model->tokens && p->sampling) return GEN_OK;
     GEN_TRY(cli_set_sampler(p->a, p->run, err));
     if (model->denoise) GEN_TRY(know_params(p, model->denoise, "make pictures from noise", err));
     else if (model->state && !model->decode) GEN_TRY(know_params(p, model->eval, "be evaluated", err));
@@ -211,6 +214,10 @@ static gen_status walk(pictures *p, int64_t n, int64_t columns, const float *lab
 static gen_status sample(pictures *p, gen_error *err)
 {
     enum { MOST_COLUMNS = 32, ROWS = 8 };
+    if (p->run->settings.model->tokens == GEN_TOKENS_TEXT) return cli_sample_text(p->a, p->run, err);
+    if (p->run->settings.model->tokens)
+        return gen_fail(err, GEN_UNSUPPORTED, "%s is a run of %s: gen compose %s -o new.mid", p->run->folder,
+                        p->run->settings.model->name, p->run->folder);
     if (p->run->settings.model->state) return cli_sample_frames(p->a, p->run, err);
     if (p->run->settings.model->bars) return cli_sample_bars(p->a, p->run, err);
     int64_t columns, n, classes = gen_is_conditional(p->run) ? p->run->classes : 0;
@@ -308,7 +315,7 @@ static void say_averages(const pictures *p)
 
 static int with_run(cli_args *a, const cli_verb *verb, gen_status (*work)(pictures *p, gen_error *err), gen_error *err)
 {
-    pictures p = { .a = a };
+    pictures p = { .a = a, .sampling = verb == &cli_sample };
     if (cli_need_words(verb, a, 1, 1, err) != GEN_OK) return CLI_USAGE;
     gen_status status = open_pictures(&p, err);
     if (status == GEN_OK && cli_wants_mixture(a) && verb != &cli_sample)
@@ -334,10 +341,30 @@ static int run_interpolate(cli_args *a, gen_error *err)
     return with_run(a, &cli_interpolate, interpolate, err);
 }
 
-static const char *const sample_takes[] = {
-    "output", "walk",  "mode",   "grid",       "n",    "seed",  "checkpoint",  "weights", "threads",         "device",
-    "json",   "label", "frames", "components", "data", "prime", "temperature", "tempo",   CLI_TAKES_SAMPLER, NULL
-};
+static const char *const sample_takes[] = { "output",
+                                            "walk",
+                                            "mode",
+                                            "grid",
+                                            "n",
+                                            "seed",
+                                            "checkpoint",
+                                            "weights",
+                                            "threads",
+                                            "device",
+                                            "json",
+                                            "label",
+                                            "frames",
+                                            "components",
+                                            "data",
+                                            "prime",
+                                            "temperature",
+                                            "tempo",
+                                            "top-k",
+                                            "top-p",
+                                            "repeats",
+                                            "quiet",
+                                            CLI_TAKES_SAMPLER,
+                                            NULL };
 static const char *const reconstruct_takes[] = { "output",          "grid",      "n",         "data",
                                                  "label",           "add-label", "sub-label", "checkpoint",
                                                  "weights",         "threads",   "device",    "json",
@@ -345,7 +372,7 @@ static const char *const reconstruct_takes[] = { "output",          "grid",     
 static const char *const interpolate_takes[] = { "output", "n",    "frames",          "mode",    "label",
                                                  "seed",   "data", "checkpoint",      "weights", "threads",
                                                  "device", "json", CLI_TAKES_SAMPLER, NULL };
-const cli_verb cli_sample = { "sample",     "RUN", "new pictures, or music, from a trained model",
+const cli_verb cli_sample = { "sample",     "RUN", "new pictures, music or text from a trained model",
                               sample_takes, 0,     run_sample };
 const cli_verb cli_reconstruct = { "reconstruct",     "RUN", "test pictures and what the model makes of them",
                                    reconstruct_takes, 0,     run_reconstruct };

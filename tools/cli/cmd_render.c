@@ -27,6 +27,7 @@ static gen_status report(cli_args *a, const char *path, const gen_synth_options 
 {
     gen_sound_level level = gen_sound_measure(sound);
     double seconds = (double)sound->n_frames / sound->rate_hz;
+    if (a->silent) return GEN_OK;
     if (a->o.json) {
         gen_json_out out = { .arena = a->arena };
         gen_json_open(&out, NULL, '{');
@@ -57,7 +58,7 @@ static const char *output_of(cli_args *a, const char *tune)
     return gen_arena_printf(a->arena, "%.*s.wav", (int)n, base);
 }
 
-static gen_status render_tune(cli_args *a, const char *tune, const char *path, gen_error *err)
+gen_status cli_render_tune(cli_args *a, const char *tune, const char *path, gen_error *err)
 {
     gen_midi midi;
     gen_midi_score score;
@@ -88,7 +89,7 @@ static int render(cli_args *a, gen_error *err)
     if (cli_need_words(&cli_render, a, 1, 1, err) != GEN_OK) return CLI_USAGE;
     const char *path = output_of(a, a->word[0]);
     if (!path) return gen_fail(err, GEN_NO_MEMORY, "no memory for a path"), CLI_FAILED;
-    return render_tune(a, a->word[0], path, err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
+    return cli_render_tune(a, a->word[0], path, err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
 
 static const char *const render_takes[] = { "output", "soundfont", "rate", "mono",  "gain", "reverb",

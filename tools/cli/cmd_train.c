@@ -176,6 +176,8 @@ static gen_status print_results(training *t, gen_error *err)
     printf("look at %s/report.html", run->folder);
     if (run->settings.model->decode || run->settings.model->denoise)
         printf("; more pictures: gen sample %s -o samples.png", run->folder);
+    else if (run->settings.model->tokens == GEN_TOKENS_MUSIC) printf("; next: gen compose %s -o new.mid", run->folder);
+    else if (run->settings.model->tokens) printf("; next: gen sample %s", run->folder);
     else if (run->settings.model->state) printf("; next: gen sample %s -o new.mid", run->folder);
     else if (run->settings.model->translate)
         printf("; next: gen %s %s PICTURE", run->settings.model->paired ? "translate" : "denoise", run->folder);
@@ -201,7 +203,8 @@ static gen_status train_and_report(training *t, gen_error *err)
     GEN_TRY(gen_journal_open(t->run, &t->terminal, &journal, err));
     gen_emit_text(&t->terminal, t->run->progress.step, "note", "%s on %s (%" PRId64 " training %s), %s; run folder %s",
                   t->run->settings.model->name, t->data.name, t->data.splits[GEN_SPLIT_TRAIN].n,
-                  t->run->settings.model->state ? "windows" : "images", t->device->name, t->run->folder);
+                  t->run->settings.model->state || t->run->settings.model->tokens ? "windows" : "images",
+                  t->device->name, t->run->folder);
     gen_model_context m = gen_run_context(t->run, t->run->settings.train.batch);
     if (t->run->settings.model->healthy)
         gen_emit_text(&t->terminal, t->run->progress.step, "note", "%s", t->run->settings.model->healthy(&m));

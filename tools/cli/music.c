@@ -352,6 +352,13 @@ gen_status cli_plot_midi(cli_args *a, const char *path, gen_error *err)
     return draw(a, &f, title, *a->o.output ? a->o.output : "roll.png", err);
 }
 
+gen_status cli_plot_tune(cli_args *a, const char *tune, const char *path, gen_error *err)
+{
+    cli_args own = *a;
+    own.o.output = path;
+    return cli_plot_midi(&own, tune, err);
+}
+
 gen_status cli_picture_beside(cli_args *a, const char *path, gen_error *err)
 {
     gen_error plot = { 0 };

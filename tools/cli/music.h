@@ -23,6 +23,9 @@ char *cli_midi_track_name(gen_arena *arena, const gen_midi_track *track);
 void cli_print_repairs(FILE *to, const gen_midi *midi); /* a line each */
 
 gen_status cli_describe_midi(cli_args *a, const char *path, gen_error *err);
+/* A tune as sound, by the options of gen render; as a piano roll. */
+gen_status cli_render_tune(cli_args *a, const char *tune, const char *path, gen_error *err);
+gen_status cli_plot_tune(cli_args *a, const char *tune, const char *path, gen_error *err);
 gen_status cli_plot_midi(cli_args *a, const char *path, gen_error *err);
 /* The piano roll of x.mid as x.png; where no plots can be drawn, a warning instead. */
 gen_status cli_picture_beside(cli_args *a, const char *path, gen_error *err);

@@ -151,6 +151,7 @@ gen_status cli_write_frames(const gen_run *run, const float *pictures, int64_t f
 
 gen_status cli_print_file(cli_args *a, const char *path, int64_t n, const char *things, gen_error *err)
 {
+    if (a->silent) return GEN_OK;
     if (!a->o.json) {
         printf("%s: %" PRId64 " %s\n", path, n, things);
         return GEN_OK;

@@ -1,0 +1,145 @@
+/* The program with models of tokens: a short training, gen compose, gen sample of text, gen eval. It is $GEN_BINARY, else gen in the build folder. */
+#define _XOPEN_SOURCE 700
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "io/midi.h"
+#include "tests/test.h"
+
+static char out[8192]; /* what the last command printed, on both streams */
+
+static const char *binary(void)
+{
+    const char *named = getenv("GEN_BINARY"), *built = GEN_BUILD_DIR "/gen";
+    return named ? named : built;
+}
+
+/* Runs gen with these words in folder; its exit code. */
+static int gen(const char *folder, const char *words)
+{
+    char command[3000];
+    snprintf(command, sizeof command, "cd '%s' && '%s' %s 2>&1", folder, binary(), words);
+    FILE *pipe = popen(command, "r"); /* NOLINT: the words are ours */
+    assert_non_null(pipe);
+    out[fread(out, 1, sizeof out - 1, pipe)] = 0;
+    int status = pclose(pipe);
+    assert_true(WIFEXITED(status));
+    return WEXITSTATUS(status);
+}
+
+static void need(const char *words)
+{
+    if (!strstr(out, words)) fail_msg("no '%s' in:\n%s", words, out);
+}
+
+static void write_tune(const char *folder, int number)
+{
+    enum { N = 60 };
+    gen_midi_note notes[N];
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    gen_midi midi;
+    gen_bytes file;
+    for (int i = 0; i < N; i++)
+        notes[i] = (gen_midi_note){ .start_ticks = 240 * i,
+                                    .duration_ticks = i % 3 ? 240 : 120,
+                                    .pitch = (uint8_t)(60 + (i * (number + 2)) % 12),
+                                    .velocity = 80 };
+    TEST_OK(gen_midi_from_notes(notes, N, &(gen_midi_plan){ .beats = 4, .of = 4 }, arena, &midi, &err));
+    TEST_OK(gen_midi_write(&midi, arena, &file, &err));
+    TEST_OK(gen_file_write(gen_arena_printf(arena, "%s/tune%02d.mid", folder, number), file.data, file.size, &err));
+    gen_arena_free(arena);
+}
+
+/* A folder with ten tunes and a text. */
+static const char *prepare(void)
+{
+    static char folder[1024];
+    char tunes[1100], text[20000] = "";
+    gen_error err = { 0 };
+    if (access(binary(), X_OK)) TEST_SKIP("there is no gen: neither $GEN_BINARY nor in the build folder");
+    snprintf(folder, sizeof folder, "%s", test_folder());
+    snprintf(tunes, sizeof tunes, "%s/tunes", folder);
+    TEST_OK(gen_folder_make(tunes, &err));
+    for (int i = 0; i < 10; i++) write_tune(tunes, i);
+    for (int i = 0; i < 200; i++)
+        strncat(text, "The cat sat on the mat, and the dog ran.\n", sizeof text - strlen(text) - 1);
+    snprintf(tunes, sizeof tunes, "%s/cats.txt", folder);
+    TEST_OK(gen_file_write(tunes, text, strlen(text), &err));
+    return folder;
+}
+
+static void same_files(const char *folder, const char *a, const char *b)
+{
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    gen_bytes one, two;
+    TEST_OK(gen_file_read(gen_path_join(arena, folder, a), GEN_FILE_ANY_SIZE, arena, &one, &err));
+    TEST_OK(gen_file_read(gen_path_join(arena, folder, b), GEN_FILE_ANY_SIZE, arena, &two, &err));
+    assert_int_equal(one.size, two.size);
+    assert_memory_equal(one.data, two.data, one.size);
+    gen_arena_free(arena);
+}
+
+#define TINY " --layers 1 --hidden 16 --embed 8 --window 16 --batch 4 --steps 8 --quiet"
+
+TEST(cli_composes_the_same_for_any_threads)
+{
+    const char *folder = prepare();
+    if (gen(folder, "train music --data tunes --tokens pairs --attention 1 --out r" TINY)) fail_msg("%s", out);
+    need("test tokens:  loss");
+    assert_int_equal(gen(folder, "compose r -o a.mid --seed 5 --bars 4 --threads 1"), 0);
+    need("4 bars");
+    assert_int_equal(gen(folder, "compose r -o b.mid --seed 5 --bars 4 --threads 2 --json"), 0);
+    need("\"bars\":4");
+    same_files(folder, "a.mid", "b.mid");
+    if (gen(folder,
+            "compose r -o c.mid --prime tunes/tune03.mid --bars 10 --key 'D minor' --instrument cello --tempo 90"))
+        fail_msg("%s", out);
+    assert_int_equal(gen(folder, "info c.mid"), 0);
+    need("Cello");
+    need("tempo 90");
+    if (gen(folder, "eval r --pieces 3 --bars 2 --baseline kneser-ney --json")) fail_msg("%s", out);
+    need("\"perplexity\"");
+    need("\"kneser_ney\"");
+    need("\"in_key\"");
+}
+
+TEST(cli_says_why_it_cannot_compose)
+{
+    const char *folder = prepare();
+    if (gen(folder, "train music --data tunes --tokens melody --out r" TINY)) fail_msg("%s", out);
+    assert_int_equal(gen(folder, "compose r -o x.png"), 2);
+    need(".mid");
+    assert_int_equal(gen(folder, "compose r -o x.mid --key H"), 2);
+    need("D minor");
+    assert_int_equal(gen(folder, "compose r -o x.mid --instrument kazoo"), 2);
+    need("General MIDI");
+    assert_int_equal(gen(folder, "compose r -o x.mid --prime no.mid"), 1);
+    need("no.mid");
+    assert_int_equal(gen(folder, "sample r"), 1);
+    need("gen compose r");
+    assert_int_equal(gen(folder, "train music --data cats.txt --out s --tokens pairs" TINY), 1);
+    assert_int_equal(gen(folder, "eval r --baseline kneser-ney --data tunes/tune00.mid"), 0);
+}
+
+TEST(cli_trains_on_text_and_goes_on_with_it)
+{
+    const char *folder = prepare();
+    if (gen(folder, "train text --data cats.txt --out r" TINY)) fail_msg("%s", out);
+    assert_int_equal(gen(folder, "sample r --prime 'The cat' --n 30 --seed 2 --threads 1"), 0);
+    need("The cat");
+    assert_int_equal(gen(folder, "sample r --prime 'The cat' --n 30 --seed 2 -o a.txt --threads 1"), 0);
+    assert_int_equal(gen(folder, "sample r --prime 'The cat' --n 30 --seed 2 -o b.txt --threads 2"), 0);
+    same_files(folder, "a.txt", "b.txt");
+    assert_int_equal(gen(folder, "eval r"), 0);
+    need("perplexity");
+    if (gen(folder, "train text --data cats.txt --tokens words --bidirectional --out two" TINY)) fail_msg("%s", out);
+    assert_int_equal(gen(folder, "eval two"), 0);
+    assert_int_equal(gen(folder, "sample two"), 1);
+    need("cannot go on with one");
+    assert_int_equal(gen(folder, "train text --out three"), 2);
+    need("needs --data");
+}
