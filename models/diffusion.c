@@ -59,7 +59,7 @@ static const gen_option options[] = {
 };
 
 static const gen_preset presets[] = {
-    { "ddpm-mnist", "width=32 mults=1,2,2 blocks=1 attention=7 groups=8 target=v noise=cosine batch=64 lr=1e-3 warmup-steps=200 schedule=cosine ema=0.999 clip-norm=1 epochs=15 sampler=dpmpp-2m sample-steps=20",
+    { "ddpm-mnist", "width=32 mults=1,2,2 blocks=1 attention=7 groups=8 target=v noise=cosine batch=64 lr=1e-3 warmup-steps=200 schedule=cosine ema=0.999 clip-norm=1 steps=2000 sampler=dpmpp-2m sample-steps=20",
       "a small DDPM with v-prediction (Salimans & Ho 2022) and the cosine schedule (Nichol & Dhariwal 2021)", "mnist" },
     { "ddpm-cifar10", "width=128 mults=1,2,2,2 blocks=2 attention=16 groups=32 dropout=0.1 flip=1 conditional=0 target=eps noise=linear batch=128 lr=2e-4 warmup-steps=5000 ema=0.9999 clip-norm=1 steps=800000 schedule=constant sampler=ddpm sample-steps=1000 sample-every=10000",
       "Ho et al. 2020, appendix B: 35.7 M parameters, FID 3.17 after 800,000 steps", "cifar10" },
@@ -367,7 +367,7 @@ const gen_model gen_model_diffusion = {
     .options_bytes = sizeof(diffusion_options),
     .presets = presets,
     .defaults = "width=32 mults=1,2,2 blocks=1 attention=7 groups=8 target=v noise=cosine batch=64 lr=1e-3 "
-                "warmup-steps=200 schedule=cosine ema=0.999 clip-norm=1 epochs=15 sampler=dpmpp-2m sample-steps=20",
+                "warmup-steps=200 schedule=cosine ema=0.999 clip-norm=1 steps=2000 sampler=dpmpp-2m sample-steps=20",
     .data = "mnist",
     .check = check,
     .train = train,

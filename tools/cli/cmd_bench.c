@@ -58,8 +58,8 @@ static gen_status unknown_workload(const char *name, gen_error *err)
 
 typedef struct timing {
     gen_run run;
-    gen_program *program; /* of a training step; NULL: pictures are made */
-    float *pictures;
+    gen_program *program; /* of a training step, or of one look of the network at noisy pictures */
+    float *pictures;      /* that are made from noise; NULL: training */
     int64_t n_pictures;
     double ms;
     double gflop; /* multiplications and additions of direct convolution and of products; 0 unknown */
@@ -84,13 +84,11 @@ static gen_status make_training(timing *t, cli_args *a, const workload *w, gen_e
 /* Its weights become known, with their first values. */
 static gen_status make_sampling(timing *t, cli_args *a, const workload *w, gen_error *err)
 {
-    gen_program *program;
     char steps[24];
     snprintf(steps, sizeof steps, "%" PRId64, w->steps);
     GEN_TRY(gen_settings_set(&t->run.settings, "sample-steps", steps, err));
-    GEN_TRY(gen_run_program(&t->run, t->run.settings.model->denoise, "make pictures", w->batch, &program, err));
-    t->gflop = 2e-9 * gen_graph_multiply_adds(gen_program_graph(program)) * (double)w->steps;
-    gen_program_free(program);
+    GEN_TRY(gen_run_program(&t->run, t->run.settings.model->denoise, "make pictures", w->batch, &t->program, err));
+    t->gflop = 2e-9 * gen_graph_multiply_adds(gen_program_graph(t->program)) * (double)w->steps;
     t->n_pictures = w->batch;
     t->pictures = gen_arena_alloc(a->arena, (size_t)(w->batch * w->height * w->width * w->channels) * sizeof(float));
     return t->pictures ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for pictures");
@@ -118,7 +116,7 @@ static gen_status make(timing *t, cli_args *a, const workload *w, gen_device *de
 static gen_status step(timing *t, int64_t i, gen_error *err)
 {
     double loss;
-    if (!t->program)
+    if (t->pictures)
         return gen_generate(&t->run, &(gen_generation){ .n = t->n_pictures, .seed = (uint64_t)i }, t->pictures, err);
     GEN_TRY(gen_program_run(t->program, (gen_run_state){ .seed = 1, .step = (uint64_t)i }, err));
     return gen_program_fetch_scalar(t->program, gen_program_output_name(t->program, 0), &loss, err);
@@ -149,7 +147,7 @@ static void print_profile(timing *t, cli_args *a, gen_error *err)
     if (!seconds) return;
     gen_session_profile(gen_program_session(t->program), true, seconds);
     for (int64_t i = 0; i < STEPS; i++)
-        if (step(t, i, err) != GEN_OK) return;
+        if (gen_program_run(t->program, (gen_run_state){ .seed = 1, .step = (uint64_t)i }, err) != GEN_OK) return;
     gen_session_profile(gen_program_session(t->program), false, seconds);
     for (int32_t i = 0; i < plan->n_steps; i++) total += seconds[i];
     for (int32_t i = 0; i < plan->n_steps; i++) {
