@@ -44,60 +44,18 @@ static gen_status add_piece(bar_pieces *list, gen_split split, int64_t steps, ba
     return GEN_OK;
 }
 
-static gen_status add_midi(bar_pieces *list, const char *path, gen_split split, gen_error *err)
+static gen_status take_midi(void *context, const char *path, gen_split split, const gen_midi_score *score,
+                            gen_error *err)
 {
-    gen_bytes file;
-    gen_midi midi;
-    gen_midi_score score;
+    (void)path;
+    bar_pieces *list = context;
     gen_voices v = { .steps_per_quarter = BEAT, .n_voices = TRACKS };
     bar_piece *piece;
-    GEN_TRY(gen_file_read(path, GEN_MIDI_MAX_BYTES, list->arena, &file, err));
-    gen_status status = gen_midi_read(file.data, file.size, list->arena, &midi, err);
-    if (status == GEN_OK) status = gen_midi_score_make(&midi, list->arena, &score, err);
-    if (status == GEN_OK) status = gen_voices_make(&score, &v, list->arena, err);
-    if (status != GEN_OK) return gen_error_in_file(err, path, status);
+    GEN_TRY(gen_voices_make(score, &v, list->arena, err));
     GEN_TRY(add_piece(list, split, v.n_steps, &piece, err));
     for (int64_t t = 0; t < v.n_steps; t++)
         for (int32_t i = 0; i < TRACKS; i++) piece->pitch[t * TRACKS + i] = (int16_t)gen_voices_pitch(&v, t, i);
     return GEN_OK;
-}
-
-/* divide: of ten files the ninth is to test and the tenth for validation */
-static gen_status add_folder(bar_pieces *list, const char *folder, gen_split split, bool divide, gen_error *err)
-{
-    gen_path_list files;
-    int64_t number = 0;
-    GEN_TRY(gen_folder_list(folder, 1, list->arena, &files, err));
-    for (size_t i = 0; i < files.n; i++) {
-        if (!gen_path_has_extension(files.path[i], "mid") && !gen_path_has_extension(files.path[i], "midi")) continue;
-        char *path = gen_path_join(list->arena, folder, files.path[i]);
-        if (!path) return no_memory(err);
-        int64_t tenth = divide ? number++ % 10 : 0;
-        GEN_TRY(add_midi(list, path, tenth == 8 ? GEN_SPLIT_TEST : tenth == 9 ? GEN_SPLIT_VALIDATION : split, err));
-    }
-    return GEN_OK;
-}
-
-static const struct {
-    const char *name;
-    gen_split split;
-} parts[] = { { "train", GEN_SPLIT_TRAIN },
-              { "test", GEN_SPLIT_TEST },
-              { "valid", GEN_SPLIT_VALIDATION },
-              { "validation", GEN_SPLIT_VALIDATION } };
-enum { N_PARTS = sizeof parts / sizeof *parts };
-
-static gen_status open_folder(bar_pieces *list, const char *folder, gen_error *err)
-{
-    bool any = false;
-    for (int i = 0; i < N_PARTS; i++) {
-        char *path = gen_path_join(list->arena, folder, parts[i].name);
-        if (!path) return no_memory(err);
-        if (!gen_path_is_folder(path)) continue;
-        any = true;
-        GEN_TRY(add_folder(list, path, parts[i].split, false, err));
-    }
-    return any ? GEN_OK : add_folder(list, folder, GEN_SPLIT_TRAIN, true, err);
 }
 
 /* ---- JSON -------------------------------------------------------------------------------------------------------------------- */
@@ -129,6 +87,11 @@ static gen_status read_split(bar_pieces *list, const gen_json *pieces, gen_split
     return GEN_OK;
 }
 
+static const struct {
+    const char *name;
+    gen_split split;
+} parts[] = { { "train", GEN_SPLIT_TRAIN }, { "test", GEN_SPLIT_TEST }, { "valid", GEN_SPLIT_VALIDATION } };
+
 static gen_status open_json(bar_pieces *list, const char *path, gen_error *err)
 {
     enum { MOST_BYTES = 256 << 20 };
@@ -136,7 +99,7 @@ static gen_status open_json(bar_pieces *list, const char *path, gen_error *err)
     gen_json *json = NULL;
     GEN_TRY(gen_file_read(path, MOST_BYTES, list->arena, &file, err));
     gen_status status = gen_json_parse(file.data, file.size, &json, err);
-    for (int i = 0; i < N_PARTS && status == GEN_OK; i++) {
+    for (size_t i = 0; i < sizeof parts / sizeof *parts && status == GEN_OK; i++) {
         const gen_json *pieces = gen_json_get(json, parts[i].name);
         if (pieces && gen_json_is_array(pieces)) status = read_split(list, pieces, parts[i].split, err);
     }
@@ -191,26 +154,23 @@ static gen_status make_data(const bar_pieces *list, int64_t steps, bool all, gen
     return GEN_OK;
 }
 
-gen_status gen_data_open_bars(const char *path, int64_t n_bars, bool all, gen_arena *arena, gen_dataset *data,
-                              gen_error *err)
+gen_status gen_data_open_bars(const char *path, int64_t n_bars, bool all, bool skip_bad, gen_arena *arena,
+                              gen_dataset *data, gen_error *err)
 {
     bar_pieces list = { .arena = arena };
+    gen_skipped_files skipped = { 0 };
     gen_dataset made;
-    size_t end = strlen(path);
-    while (end > 1 && path[end - 1] == '/') end--;
-    char *name = gen_arena_printf(arena, "%.*s", (int)end, path);
-    if (!name) return no_memory(err);
-    if (gen_path_is_folder(path)) GEN_TRY(open_folder(&list, path, err));
+    if (gen_path_is_folder(path) || gen_is_midi_file(path))
+        GEN_TRY(gen_midi_files_each(path, skip_bad, arena, take_midi, &list, &skipped, err));
     else if (gen_path_has_extension(path, "json")) GEN_TRY(open_json(&list, path, err));
     else
         return gen_fail(err, GEN_UNSUPPORTED,
                         "%s: a folder of MIDI files of four voices, or a .json file of their pitches, was expected",
                         path);
     GEN_TRY(make_data(&list, n_bars * BAR, all, &made, err));
-    name = gen_arena_strdup(arena, gen_path_base(name));
-    if (!name) return no_memory(err);
-    if (gen_path_has_extension(name, "json")) name[strlen(name) - 5] = 0;
-    made.name = name;
+    made.name = gen_name_of_path(path, arena);
+    made.skipped = skipped.text, made.n_skipped = skipped.n;
+    if (!made.name) return no_memory(err);
     *data = made;
     return GEN_OK;
 }

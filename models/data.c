@@ -77,7 +77,7 @@ gen_status gen_data_open(const gen_settings *s, const gen_sink *sink, gen_arena 
     if (s->model->open_data) {
         char *path;
         GEN_TRY(gen_dataset_find(name, arena, &path, err));
-        return s->model->open_data(s->options, path, arena, data, err);
+        return s->model->open_data(s->options, path, s->train.skip_bad, arena, data, err);
     }
     GEN_TRY(gen_dataset_open(name, &options, sink, arena, data, err));
     split_validation(s, data);

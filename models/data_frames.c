@@ -3,7 +3,6 @@
 
 #include <inttypes.h>
 #include <math.h>
-#include <stdbool.h>
 #include <string.h>
 
 #include "io/mat.h"
@@ -85,65 +84,20 @@ gen_status gen_frames_of_score(const gen_midi_score *score, int32_t steps_per_qu
     return GEN_OK;
 }
 
-static bool is_midi(const char *path)
-{
-    return gen_path_has_extension(path, "mid") || gen_path_has_extension(path, "midi");
-}
+typedef struct midi_context {
+    gen_frame_pieces *list;
+    gen_arena *arena;
+    int32_t steps_per_quarter;
+} midi_context;
 
-static gen_status add_midi(gen_frame_pieces *list, const char *path, gen_split split, int32_t steps_per_quarter,
-                           gen_arena *arena, gen_error *err)
+static gen_status take_midi(void *context, const char *path, gen_split split, const gen_midi_score *score,
+                            gen_error *err)
 {
-    gen_bytes file;
-    gen_midi midi;
-    gen_midi_score score;
+    midi_context *c = context;
     uint8_t *keys;
     int64_t n;
-    GEN_TRY(gen_file_read(path, GEN_MIDI_MAX_BYTES, arena, &file, err));
-    gen_status status = gen_midi_read(file.data, file.size, arena, &midi, err);
-    if (status == GEN_OK) status = gen_midi_score_make(&midi, arena, &score, err);
-    if (status == GEN_OK) status = gen_frames_of_score(&score, steps_per_quarter, arena, &keys, &n, err);
-    if (status != GEN_OK) return gen_error_in_file(err, path, status);
-    return add_piece(list, (gen_frames){ path, split, n, keys }, arena, err);
-}
-
-/* every: of ten files the ninth is to test and the tenth for validation; else all are of split */
-static gen_status add_folder(gen_frame_pieces *list, const char *folder, gen_split split, bool divide, bool recursive,
-                             int32_t steps_per_quarter, gen_arena *arena, gen_error *err)
-{
-    gen_path_list files;
-    GEN_TRY(gen_folder_list(folder, recursive, arena, &files, err));
-    int64_t number = 0;
-    for (size_t i = 0; i < files.n; i++) {
-        if (!is_midi(files.path[i])) continue;
-        gen_split own = number % 10 == 8 ? GEN_SPLIT_TEST : number % 10 == 9 ? GEN_SPLIT_VALIDATION : GEN_SPLIT_TRAIN;
-        number++;
-        char *path = gen_path_join(arena, folder, files.path[i]);
-        if (!path) return no_memory(err);
-        if (!divide) GEN_TRY(add_midi(list, path, split, steps_per_quarter, arena, err));
-        else GEN_TRY(add_midi(list, path, own, steps_per_quarter, arena, err));
-    }
-    return GEN_OK;
-}
-
-static gen_status open_folder(const char *folder, int32_t steps_per_quarter, gen_arena *arena, gen_frame_pieces *list,
-                              gen_error *err)
-{
-    static const struct {
-        const char *name;
-        gen_split split;
-    } parts[] = { { "train", GEN_SPLIT_TRAIN },
-                  { "test", GEN_SPLIT_TEST },
-                  { "valid", GEN_SPLIT_VALIDATION },
-                  { "validation", GEN_SPLIT_VALIDATION } };
-    bool any = false;
-    for (size_t i = 0; i < sizeof parts / sizeof *parts; i++) {
-        char *path = gen_path_join(arena, folder, parts[i].name);
-        if (!path) return no_memory(err);
-        if (!gen_path_is_folder(path)) continue;
-        any = true;
-        GEN_TRY(add_folder(list, path, parts[i].split, false, true, steps_per_quarter, arena, err));
-    }
-    return any ? GEN_OK : add_folder(list, folder, GEN_SPLIT_TRAIN, true, true, steps_per_quarter, arena, err);
+    GEN_TRY(gen_frames_of_score(score, c->steps_per_quarter, c->arena, &keys, &n, err));
+    return add_piece(c->list, (gen_frames){ path, split, n, keys }, c->arena, err);
 }
 
 /* ---- any source ------------------------------------------------------------------------------------------------------------ */
@@ -162,17 +116,18 @@ static gen_status by_split(gen_frame_pieces *list, gen_arena *arena, gen_error *
     return GEN_OK;
 }
 
-gen_status gen_frame_pieces_open(const char *path, int32_t steps_per_quarter, gen_arena *arena, gen_frame_pieces *out,
-                                 gen_error *err)
+gen_status gen_frame_pieces_open(const char *path, int32_t steps_per_quarter, bool skip_bad, gen_arena *arena,
+                                 gen_frame_pieces *out, gen_error *err)
 {
     gen_frame_pieces list = { 0 };
-    if (gen_path_is_folder(path)) GEN_TRY(open_folder(path, steps_per_quarter, arena, &list, err));
-    else if (is_midi(path)) GEN_TRY(add_midi(&list, path, GEN_SPLIT_TRAIN, steps_per_quarter, arena, err));
-    else if (gen_path_has_extension(path, "mat")) GEN_TRY(open_mat(path, arena, &list, err));
+    midi_context c = { &list, arena, steps_per_quarter };
+    if (gen_path_has_extension(path, "mat") && !gen_path_is_folder(path)) GEN_TRY(open_mat(path, arena, &list, err));
+    else if (gen_path_is_folder(path) || gen_is_midi_file(path))
+        GEN_TRY(gen_midi_files_each(path, skip_bad, arena, take_midi, &c, &list.skipped, err));
     else
         return gen_fail(err, GEN_UNSUPPORTED,
                         "%s: a folder of MIDI files, a MIDI file or a .mat file of piano rolls was expected", path);
-    if (!list.n) return gen_fail(err, GEN_NOT_FOUND, "%s holds no MIDI file", path);
+    if (!list.n) return gen_fail(err, GEN_NOT_FOUND, "%s holds no MIDI file that can be read", path);
     GEN_TRY(by_split(&list, arena, err));
     *out = list;
     return GEN_OK;
@@ -197,33 +152,24 @@ static void fill_window(const gen_frames *piece, int64_t w, int64_t window, uint
     }
 }
 
-/* "JSB_Chorales" of a path, without what cannot be in a folder's name */
-static const char *name_of(const char *path, gen_arena *arena)
-{
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/') n--;
-    char *whole = gen_arena_printf(arena, "%.*s", (int)n, path);
-    if (!whole) return NULL;
-    const char *base = gen_path_base(whole), *dot = gen_path_is_folder(whole) ? NULL : strrchr(base, '.');
-    return gen_arena_printf(arena, "%.*s", (int)(dot && dot > base ? dot - base : (int64_t)strlen(base)), base);
-}
-
-gen_status gen_data_open_frames(const char *path, int64_t window, int32_t steps_per_quarter, gen_arena *arena,
-                                gen_dataset *data, gen_error *err)
+gen_status gen_data_open_frames(const char *path, int64_t window, int32_t steps_per_quarter, bool skip_bad,
+                                gen_arena *arena, gen_dataset *data, gen_error *err)
 {
     gen_frame_pieces list;
     int64_t n = 0, bytes = (window + 1) * GEN_FRAME_COLUMNS;
-    GEN_TRY(gen_frame_pieces_open(path, steps_per_quarter, arena, &list, err));
+    GEN_TRY(gen_frame_pieces_open(path, steps_per_quarter, skip_bad, arena, &list, err));
     for (int64_t i = 0; i < list.n; i++) n += windows_of(&list.piece[i], window);
     if (!n) return gen_fail(err, GEN_NOT_FOUND, "%s: no piece has two frames", path);
     uint8_t *px = gen_arena_alloc(arena, (size_t)(n * bytes)), *continues = gen_arena_alloc(arena, (size_t)n);
-    *data = (gen_dataset){ .name = name_of(path, arena),
+    *data = (gen_dataset){ .name = gen_name_of_path(path, arena),
                            .n = n,
                            .height_px = (int32_t)(window + 1),
                            .width_px = GEN_FRAME_COLUMNS,
                            .channels = 1,
                            .px8 = px,
-                           .continues = continues };
+                           .continues = continues,
+                           .skipped = list.skipped.text,
+                           .n_skipped = list.skipped.n };
     if (!px || !continues || !data->name) return no_memory(err);
     int64_t at = 0;
     for (int64_t i = 0; i < list.n; i++) {

@@ -85,7 +85,8 @@ typedef struct gen_model {
     const char *defaults; /* options that differ from the tables' defaults, written as a preset's; "" none */
     const char *data;     /* what --data is when nobody says */
     /* Makes the data set out of what lies at path, for models whose data are no pictures (windows of music: models/data_frames.h). NULL: pictures. */
-    gen_status (*open_data)(const void *options, const char *path, gen_arena *arena, gen_dataset *data, gen_error *err);
+    gen_status (*open_data)(const void *options, const char *path, bool skip_bad, gen_arena *arena, gen_dataset *data,
+                            gen_error *err);
     /* Do the options fit each other and the image size? The sentence says what to change. */
     gen_status (*check)(const gen_model_context *m, gen_error *err);
     /* Graphs. Inputs: "x" [N,H,W,C] in [0,1]; "label" [N] where the model wants it; "z" [N,D]. NULL: the model cannot do it.

@@ -337,10 +337,11 @@ static int64_t batches(const gen_model_context *m)
     return ((const musegan_options *)m->options)->n_critic;
 }
 
-static gen_status open_data(const void *chosen, const char *path, gen_arena *arena, gen_dataset *data, gen_error *err)
+static gen_status open_data(const void *chosen, const char *path, bool skip_bad, gen_arena *arena, gen_dataset *data,
+                            gen_error *err)
 {
     const musegan_options *o = chosen;
-    return gen_data_open_bars(path, o->bars, !strcmp(o->excerpts, "all"), arena, data, err);
+    return gen_data_open_bars(path, o->bars, !strcmp(o->excerpts, "all"), skip_bad, arena, data, err);
 }
 
 static gen_status check(const gen_model_context *m, gen_error *err)

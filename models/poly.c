@@ -277,10 +277,11 @@ static gen_status check(const gen_model_context *m, gen_error *err)
     return GEN_OK;
 }
 
-static gen_status open_data(const void *chosen, const char *path, gen_arena *arena, gen_dataset *data, gen_error *err)
+static gen_status open_data(const void *chosen, const char *path, bool skip_bad, gen_arena *arena, gen_dataset *data,
+                            gen_error *err)
 {
     const poly_options *o = chosen;
-    return gen_data_open_frames(path, o->window, (int32_t)o->steps_per_quarter, arena, data, err);
+    return gen_data_open_frames(path, o->window, (int32_t)o->steps_per_quarter, skip_bad, arena, data, err);
 }
 
 const gen_model gen_model_poly = {

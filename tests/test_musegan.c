@@ -21,7 +21,7 @@ static gen_dataset open_bars(const char *path, int64_t bars, bool all, gen_arena
 {
     gen_error err = { 0 };
     gen_dataset data;
-    TEST_OK(gen_data_open_bars(path, bars, all, arena, &data, &err));
+    TEST_OK(gen_data_open_bars(path, bars, all, false, arena, &data, &err));
     assert_int_equal(data.height_px, STEPS * bars);
     assert_int_equal(data.width_px * 10 + data.channels, PITCHES * 10 + VOICES);
     return data;
@@ -71,7 +71,7 @@ TEST(bars_are_read_from_json)
     assert_int_equal(px[(5 * PITCHES + 51) * VOICES + 2], 0); /* step 9: silent */
     assert_int_equal(open_bars(path, 2, false, arena).n, 1);
     TEST_OK(gen_file_write(path, "{\"train\":[[[1,2,3]]]}", 21, &err));
-    assert_int_equal(gen_data_open_bars(path, 2, false, arena, &data, &err), GEN_BAD_FILE);
+    assert_int_equal(gen_data_open_bars(path, 2, false, false, arena, &data, &err), GEN_BAD_FILE);
     assert_non_null(strstr(err.text, "list of 4 pitches"));
     gen_arena_free(arena);
 }

@@ -29,8 +29,8 @@ TEST(frames_windows_hold_whole_pieces)
     gen_dataset data;
     enum { WINDOW = 33 };
     const char *path = test_source("samples/data/chorales");
-    TEST_OK(gen_frame_pieces_open(path, 4, arena, &list, &err));
-    TEST_OK(gen_data_open_frames(path, WINDOW, 4, arena, &data, &err));
+    TEST_OK(gen_frame_pieces_open(path, 4, false, arena, &list, &err));
+    TEST_OK(gen_data_open_frames(path, WINDOW, 4, false, arena, &data, &err));
     assert_string_equal(data.name, "chorales");
     assert_int_equal(data.height_px * 1000 + data.width_px, (WINDOW + 1) * 1000 + COLUMNS);
     assert_int_equal(
@@ -61,16 +61,47 @@ TEST(frames_of_no_music_are_refused_with_a_sentence)
     gen_arena *arena = gen_arena_new();
     gen_dataset data;
     const char *folder = test_folder();
-    assert_int_equal(gen_data_open_frames(folder, 8, 4, arena, &data, &err), GEN_NOT_FOUND);
+    assert_int_equal(gen_data_open_frames(folder, 8, 4, false, arena, &data, &err), GEN_NOT_FOUND);
     assert_non_null(strstr(err.text, "no MIDI file"));
     err = (gen_error){ 0 };
-    assert_int_equal(gen_data_open_frames(test_source("README.md"), 8, 4, arena, &data, &err), GEN_UNSUPPORTED);
+    assert_int_equal(gen_data_open_frames(test_source("README.md"), 8, 4, false, arena, &data, &err), GEN_UNSUPPORTED);
     assert_non_null(strstr(err.text, ".mat file of piano rolls"));
     err = (gen_error){ 0 };
     const char *bad = gen_path_join(arena, folder, "x.mat");
     TEST_OK(gen_file_write(bad, "nothing", 7, &err));
-    assert_int_equal(gen_data_open_frames(bad, 8, 4, arena, &data, &err), GEN_BAD_FILE);
+    assert_int_equal(gen_data_open_frames(bad, 8, 4, false, arena, &data, &err), GEN_BAD_FILE);
     assert_non_null(strstr(err.text, "x.mat"));
+    gen_arena_free(arena);
+}
+
+/* Of a folder without splits, files are dealt by name; what is no music stops, or is skipped with its reason. */
+TEST(frames_of_a_plain_folder_are_dealt_to_splits)
+{
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    const char *folder = gen_arena_strdup(arena, test_folder());
+    gen_midi_note note = { 0, 480, 0, 60, 80, 0, 0 };
+    gen_midi midi;
+    gen_bytes file;
+    gen_frame_pieces list;
+    TEST_OK(gen_midi_from_notes(&note, 1, &(gen_midi_plan){ 0 }, arena, &midi, &err));
+    TEST_OK(gen_midi_write(&midi, arena, &file, &err));
+    for (int i = 0; i < 11; i++) {
+        char *path = gen_arena_printf(arena, "%s/%02d.mid", folder, i);
+        TEST_OK(i == 3 ? gen_file_write(path, "no music", 8, &err) : gen_file_write(path, file.data, file.size, &err));
+    }
+    gen_status status = gen_frame_pieces_open(folder, 4, false, arena, &list, &err);
+    assert_true(status == GEN_BAD_FILE || status == GEN_UNSUPPORTED);
+    assert_non_null(strstr(err.text, "03.mid"));
+    err = (gen_error){ 0 };
+    TEST_OK(gen_frame_pieces_open(folder, 4, true, arena, &list, &err));
+    assert_int_equal(list.n, 10);
+    assert_int_equal(list.skipped.n, 1);
+    assert_non_null(strstr(list.skipped.text[0], "03.mid"));
+    assert_int_equal(list.piece[8].split, GEN_SPLIT_TEST); /* training, test, validation */
+    assert_int_equal(list.piece[9].split, GEN_SPLIT_VALIDATION);
+    assert_non_null(strstr(list.piece[8].name, "08.mid"));
+    assert_int_equal(list.piece[0].n, 4);
     gen_arena_free(arena);
 }
 
@@ -81,7 +112,7 @@ TEST(frames_bernoulli_is_what_can_be_counted_by_hand)
     train[KEYS + 1] = 1;
     test[KEYS] = 1;
     gen_frames pieces[] = { { "a", GEN_SPLIT_TRAIN, 2, train }, { "b", GEN_SPLIT_TEST, 2, test } };
-    gen_frame_pieces list = { pieces, 2, 2 };
+    gen_frame_pieces list = { .piece = pieces, .n = 2, .room = 2 };
     expect_near(gen_frames_bernoulli(&list, GEN_SPLIT_TEST), -(log(0.5) + log(0.25) + 86 * log(0.75)), 1e-9);
     assert_true(isnan(gen_frames_bernoulli(&list, GEN_SPLIT_VALIDATION)));
 }
@@ -101,7 +132,7 @@ TEST(frames_bernoulli_of_the_polyphonic_sets_is_as_known)
         if (!path) TEST_SKIP("the polyphonic sets are not in ../shared");
         gen_arena *arena = gen_arena_new();
         gen_frame_pieces list;
-        TEST_OK(gen_frame_pieces_open(path, 4, arena, &list, &err));
+        TEST_OK(gen_frame_pieces_open(path, 4, false, arena, &list, &err));
         expect_near(gen_frames_bernoulli(&list, GEN_SPLIT_TEST), sets[i].nats, 0.005);
         gen_arena_free(arena);
     }

@@ -19,7 +19,7 @@ bool cli_is_frames(cli_args *a, const char *path)
     if (!gen_path_is_folder(path)) return gen_path_has_extension(path, "mat");
     if (gen_folder_list(path, 1, a->arena, &files, NULL) != GEN_OK) return false;
     for (size_t i = 0; i < files.n; i++)
-        if (gen_path_has_extension(files.path[i], "mid") || gen_path_has_extension(files.path[i], "midi")) return true;
+        if (gen_is_midi_file(files.path[i])) return true;
     return false;
 }
 
@@ -66,7 +66,7 @@ static gen_status print_json(cli_args *a, const char *path, const gen_frame_piec
 gen_status cli_describe_frames(cli_args *a, const char *path, gen_error *err)
 {
     gen_frame_pieces list;
-    GEN_TRY(gen_frame_pieces_open(path, (int32_t)a->o.steps_per_quarter, a->arena, &list, err));
+    GEN_TRY(gen_frame_pieces_open(path, (int32_t)a->o.steps_per_quarter, false, a->arena, &list, err));
     if (a->o.json) return print_json(a, path, &list, err);
     printf("%s: %" PRId64 " pieces of music, as frames of %d keys\n\n%-12s %8s %9s %9s %12s %16s\n", path, list.n,
            GEN_FRAME_KEYS, "", "pieces", "frames", "longest", "keys a frame", "by chance, nats");
@@ -106,7 +106,7 @@ static gen_status find_start(cli_args *a, gen_run *run, uint64_t seed, gen_frame
     gen_frame_pieces list;
     char *path;
     GEN_TRY(gen_dataset_find(*a->o.data ? a->o.data : run->settings.train.data, a->arena, &path, err));
-    GEN_TRY(gen_frame_pieces_open(path, steps_of(run), a->arena, &list, err));
+    GEN_TRY(gen_frame_pieces_open(path, steps_of(run), run->settings.train.skip_bad, a->arena, &list, err));
     int64_t n = 0;
     while (n < list.n && list.piece[n].split == GEN_SPLIT_TRAIN) n++;
     int64_t chosen = gen_philox_block(seed, 0, 0, 0, (uint32_t)gen_hash_name("start")).word[0] % (n ? n : list.n);
