@@ -155,7 +155,9 @@ static gen_status describe_style(gen_style *s, const style_scale *at, int32_t k,
     int32_t h, w, target = s->loss.masked ? k : 0;
     style_size(s, style, at, &h, &w);
     GEN_TRY(style_resized(style->rgb, style->height_px, style->width_px, h, w, &rgb, err));
-    gen_status status = style_tiles_describe(s, rgb, h, w, at->tile, values, counts, err);
+    gen_error why = { 0 };
+    gen_status status = style_tiles_describe(s, rgb, h, w, at->tile, values, counts, &why);
+    if (status != GEN_OK) gen_fail(err, status, "style %d: %s", k + 1, why.text);
     gen_free(rgb);
     for (int32_t i = 0; i < s->loss.n_style && status == GEN_OK; i++)
         status = add_style(s, s->loss.style[i].name, values[i], counts[i], target, s->loss.masked ? 1 : part, err);

@@ -119,6 +119,19 @@ static gen_status find_weights(gen_arena *arena, const char *name, char **path, 
                     name);
 }
 
+/* --vgg-kind decides where the weights do not say; against what they say it is refused, since nothing good comes of it. */
+static gen_status set_kind(const gen_style_options *o, style_network *out, gen_error *err)
+{
+    gen_feature_input said = strcmp(o->vgg_kind, "caffe") ? GEN_INPUT_TORCHVISION : GEN_INPUT_CAFFE;
+    if (out->file.data && out->input_known && said != out->input)
+        return gen_fail(err, GEN_BAD_OPTION,
+                        "--vgg-kind %s, but the weights %s were trained to see what %s shows: take --vgg-kind auto",
+                        o->vgg_kind, o->features, out->input == GEN_INPUT_CAFFE ? "caffe" : "torchvision");
+    out->input = said;
+    out->input_known = true;
+    return GEN_OK;
+}
+
 gen_status style_open_network(gen_arena *arena, const gen_style_options *o, style_network *out, gen_error *err)
 {
     char *path;
@@ -141,7 +154,5 @@ gen_status style_open_network(gen_arena *arena, const gen_style_options *o, styl
         out->input_known = gen_features_input_of(out->net, &out->tensors, gen_path_base(path), &out->input);
     }
     if (!strcmp(o->vgg_kind, "auto") || out->net->input == GEN_INPUT_RGB) return GEN_OK;
-    out->input = strcmp(o->vgg_kind, "caffe") ? GEN_INPUT_TORCHVISION : GEN_INPUT_CAFFE;
-    out->input_known = true;
-    return GEN_OK;
+    return set_kind(o, out, err);
 }
