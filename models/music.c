@@ -30,7 +30,7 @@ static const gen_option options[] = {
 
 static const gen_preset presets[] = {
     { "gdl-cello", "tokens=pairs attention=1 layers=2 hidden=256 embed=100 window=32 dropout=0 transpose=0 one-key=0 batch=32 optimiser=rmsprop rho=0.9 lr=1e-3 clip-norm=0 schedule=constant epochs=20",
-      "D. Foster, Generative Deep Learning, 1st ed., 07_02: LSTM with attention on the cello suites", "../shared/data/midi/bach_cello_suites_mutopia" },
+      "D. Foster, Generative Deep Learning, 1st ed., 07_02: LSTM with attention on the cello suites", "chorales" },
     { "performance-rnn", "tokens=performance layers=3 hidden=512 embed=256 window=256 dropout=0 batch=64 lr=1e-3 clip-norm=3 transpose=3 one-key=0 stretch=0.05 schedule=constant epochs=50",
       "Simon & Oore 2017, Performance RNN: 388 events, three LSTM of 512", "" },
     { "melody-rnn", "tokens=melody layers=2 hidden=128 embed=38 window=64 dropout=0.5 batch=128 lr=1e-3 clip-norm=5 one-key=1 schedule=constant epochs=50",
@@ -48,7 +48,7 @@ const gen_model gen_model_music = {
     .options = options,
     .options_bytes = sizeof(gen_sequence_options),
     .presets = presets,
-    .defaults = "batch=32 lr=2e-3 schedule=cosine epochs=30 clip-norm=1 one-key=1 dropout=0.3",
+    .defaults = "batch=32 lr=2e-3 schedule=cosine epochs=40 clip-norm=1 one-key=1 dropout=0.3",
     .data = "chorales",
     .things = "tokens",
     .tokens = GEN_TOKENS_MUSIC,

@@ -6,6 +6,8 @@
 
 #include "io/file.h"
 #include "io/json.h"
+#include "models/sequence.h"
+#include "models/tokens.h"
 
 /* ---- config.json ---------------------------------------------------------------------------------------------------------- */
 
@@ -53,6 +55,16 @@ static gen_status read_options(gen_run *run, const gen_json *list, gen_error *er
     return GEN_OK;
 }
 
+/* Words that are not those of the run's tokens would be taken for others. */
+static gen_status read_vocabulary(gen_run *run, const gen_json *json, gen_error *err)
+{
+    gen_tokeniser t;
+    const gen_sequence_options *o = run->settings.options;
+    GEN_TRY(gen_vocabulary_get(json, run->arena, &run->vocabulary, err));
+    run->settings.vocabulary = &run->vocabulary;
+    return gen_tokeniser_start(&t, o->tokens, &run->vocabulary, run->arena, err);
+}
+
 static gen_status read_members(gen_run *run, const gen_json *config, gen_error *err)
 {
     const char *model_name, *data;
@@ -71,8 +83,7 @@ static gen_status read_members(gen_run *run, const gen_json *config, gen_error *
     run->data_name = gen_arena_strdup(run->arena, data);
     if (!run->data_name) return gen_fail(err, GEN_NO_MEMORY, "no memory for a run");
     if (!model->tokens) return GEN_OK;
-    run->settings.vocabulary = &run->vocabulary;
-    return gen_vocabulary_get(gen_json_get(config, "vocabulary"), run->arena, &run->vocabulary, err);
+    return read_vocabulary(run, gen_json_get(config, "vocabulary"), err);
 }
 
 static gen_status read_config(gen_run *run, gen_error *err)

@@ -68,6 +68,9 @@ static const char *prepare(void)
         strncat(text, "The cat sat on the mat, and the dog ran.\n", sizeof text - strlen(text) - 1);
     snprintf(tunes, sizeof tunes, "%s/cats.txt", folder);
     TEST_OK(gen_file_write(tunes, text, strlen(text), &err));
+    for (char *c = text; *c; c++) *c = (char)(*c == 'c' ? 'C' : *c); /* as many letters, but others */
+    snprintf(tunes, sizeof tunes, "%s/dogs.txt", folder);
+    TEST_OK(gen_file_write(tunes, text, strlen(text), &err));
     return folder;
 }
 
@@ -140,6 +143,9 @@ TEST(cli_trains_on_text_and_goes_on_with_it)
     assert_int_equal(gen(folder, "eval two"), 0);
     assert_int_equal(gen(folder, "sample two"), 1);
     need("cannot go on with one");
+    if (gen(folder, "train text --data tunes/../dogs.txt --out dogs" TINY)) fail_msg("%s", out);
+    assert_int_equal(gen(folder, "sample r --weights dogs/checkpoints/latest"), 1);
+    need("its vocabulary is not that of r");
     assert_int_equal(gen(folder, "train text --out three"), 2);
     need("needs --data");
 }
