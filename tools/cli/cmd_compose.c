@@ -30,7 +30,7 @@ gen_composition cli_composition(const cli_args *a, const gen_run *run)
 /* "Bb minor", "F# major", "C", "am": the tonic 0 to 11 and the mode; GEN_BAD_OPTION. */
 static gen_status parse_key(const char *text, int32_t *tonic, int32_t *minor, gen_error *err)
 {
-    static const int8_t classes[7] = { 9, 11, 0, 2, 4, 5, 7 }; /* of A to G */
+    static const int32_t classes[7] = { 9, 11, 0, 2, 4, 5, 7 }; /* of A to G */
     char letter = (char)(*text >= 'a' && *text <= 'g' ? *text - 'a' + 'A' : *text);
     const char *rest = text + 1;
     if (letter < 'A' || letter > 'G')
