@@ -231,8 +231,10 @@ TEST(cli_a_model_of_frames_is_trained_evaluated_and_sampled)
     assert_int_equal(gen(folder, "train poly --hidden 8 --window 40 --steps 3 --batch 8 --out run --threads 1 --quiet"),
                      0);
     assert_non_null(strstr(out, "10449 test frames")); /* 10496, less the first of 47 pieces */
-    assert_int_equal(gen(folder, "eval run"), 0);
-    assert_non_null(strstr(out, "10449 test frames of chorales"));
+    assert_int_equal(gen(folder, "eval run --baseline bernoulli"), 0);
+    need("10449 test frames of chorales");
+    need("bernoulli        10.8");
+    assert_int_equal(gen(folder, "eval run --baseline kneser-ney"), 2);
     assert_int_equal(gen(folder, "sample run -o new.mid --n 32 --seed 3"), 0);
     gen_bytes file = read_made(folder, "new.mid", arena);
     gen_error err = { 0 };

@@ -55,7 +55,7 @@ const gen_option cli_option_rows[] = {
     { "wav",            OPT_STRING, O(wav),        "",     0, 0, NULL, "FILE", "also as sound: .wav, .flac or .ogg", 0 },
     { "png",            OPT_STRING, O(png),        "",     0, 0, NULL, "FILE", "also as a piano roll: .png or .svg", 0 },
     { "pieces",         OPT_INT,    O(pieces),     "0",    0, 1000, NULL, "pieces", "that a model of music composes, to see whether they are what music should be (0: none)", 0 },
-    { "baseline",       OPT_CHOICE, O(baseline),   "none", 0, 0, "none|kneser-ney", NULL, "of a model of tokens: what counting three tokens in a row gives on the same data", 0 },
+    { "baseline",       OPT_CHOICE, O(baseline),   "none", 0, 0, "none|kneser-ney|bernoulli", NULL, "what counting gives on the same data: three tokens in a row; of a model of frames, bernoulli: how often each key sounds", 0 },
     { "steps-per-quarter", OPT_INT, O(steps_per_quarter), "4", 1, 96, NULL, "steps", "of a piano roll, in a quarter note", 0 },
     { "pitches",        OPT_CHOICE, O(pitches),    "128",  0, 0, "128|88", NULL, "of a piano roll that is written: all of MIDI, or a piano's from A0", 0 },
     { "soundfont",      OPT_STRING, O(soundfont),  "",     0, 0, NULL, "FILE", "the instruments, .sf2 (default: $SOUNDFONT, else the system's)", 0 },

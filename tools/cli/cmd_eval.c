@@ -12,6 +12,7 @@
 #include "tools/cli/bars.h"
 #include "tools/cli/cli.h"
 #include "tools/cli/cmd_compose.h"
+#include "tools/cli/frames.h"
 
 typedef struct evaluation {
     cli_args *a;
@@ -100,7 +101,9 @@ static gen_status tokens(evaluation *e, gen_error *err)
     const cli_args *a = e->a;
     const double *loss = find(e, "loss");
     if (e->run->settings.model->tokens && loss) cli_add_number(&e->numbers, "perplexity", exp(*loss));
-    if (strcmp(a->o.baseline, "none"))
+    if (!strcmp(a->o.baseline, "bernoulli"))
+        GEN_TRY(cli_eval_bernoulli(a, e->run, gen_data_test_split(&e->data), &e->numbers, err));
+    else if (strcmp(a->o.baseline, "none"))
         GEN_TRY(cli_eval_baseline(a, e->run, gen_data_test_split(&e->data), &e->numbers, err));
     return a->o.pieces ? cli_eval_compositions(a, e->run, &e->numbers, err) : GEN_OK;
 }

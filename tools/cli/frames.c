@@ -91,6 +91,25 @@ static int32_t steps_of(gen_run *run)
     return row ? (int32_t) * (int64_t *)((char *)where + row->offset) : 4;
 }
 
+static gen_status open_pieces(const cli_args *a, gen_run *run, gen_frame_pieces *list, gen_error *err)
+{
+    const char *data = *a->o.data ? a->o.data : run->settings.train.data;
+    char *path;
+    GEN_TRY(gen_dataset_find(*data ? data : run->settings.model->data, a->arena, &path, err));
+    return gen_frame_pieces_open(path, steps_of(run), run->settings.train.skip_bad, a->arena, list, err);
+}
+
+gen_status cli_eval_bernoulli(const cli_args *a, gen_run *run, gen_split split, cli_numbers *numbers, gen_error *err)
+{
+    gen_frame_pieces list;
+    if (!run->settings.model->state || run->width != GEN_FRAME_COLUMNS)
+        return gen_fail(err, GEN_BAD_OPTION, "--baseline bernoulli is of models of frames, %s is of %s", run->folder,
+                        run->settings.model->name);
+    GEN_TRY(open_pieces(a, run, &list, err));
+    cli_add_number(numbers, "bernoulli", gen_frames_bernoulli(&list, split));
+    return GEN_OK;
+}
+
 /* --prime, else the first frame of one of the training pieces */
 static gen_status find_start(cli_args *a, gen_run *run, uint64_t seed, gen_frame_sampling *how, gen_error *err)
 {
@@ -104,9 +123,7 @@ static gen_status find_start(cli_args *a, gen_run *run, uint64_t seed, gen_frame
         return how->n_start ? GEN_OK : gen_fail(err, GEN_UNSUPPORTED, "%s has no notes", a->o.prime);
     }
     gen_frame_pieces list;
-    char *path;
-    GEN_TRY(gen_dataset_find(*a->o.data ? a->o.data : run->settings.train.data, a->arena, &path, err));
-    GEN_TRY(gen_frame_pieces_open(path, steps_of(run), run->settings.train.skip_bad, a->arena, &list, err));
+    GEN_TRY(open_pieces(a, run, &list, err));
     int64_t n = 0;
     while (n < list.n && list.piece[n].split == GEN_SPLIT_TRAIN) n++;
     int64_t chosen = gen_philox_block(seed, 0, 0, 0, (uint32_t)gen_hash_name("start")).word[0] % (n ? n : list.n);

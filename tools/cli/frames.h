@@ -4,6 +4,7 @@
 
 #include <stdbool.h>
 
+#include "io/dataset.h"
 #include "models/run.h"
 #include "tools/cli/cli.h"
 
@@ -11,6 +12,9 @@
 bool cli_is_frames(cli_args *a, const char *path);
 /* gen info of such: pieces, frames, and what a model of them has to beat. */
 gen_status cli_describe_frames(cli_args *a, const char *path, gen_error *err);
+
+/* gen eval RUN --baseline bernoulli: nats a frame of keys that sound by chance, as often as in the training split, on another. */
+gen_status cli_eval_bernoulli(const cli_args *a, gen_run *run, gen_split split, cli_numbers *numbers, gen_error *err);
 
 /* gen sample of a model of frames, whose weights are loaded: --n frames after --prime, as MIDI and as a picture, or as a piano roll .npy. */
 gen_status cli_sample_frames(cli_args *a, gen_run *run, gen_error *err);
