@@ -6,7 +6,7 @@
 
 // clang-format off
 const gen_option gen_train_option_rows[] = {
-    { "data",             OPT_STRING, T(data),             "",     0, 0, NULL, NULL, "data set by name, or a folder of pictures, or an IDX, CIFAR or .npy file", 0 },
+    { "data",             OPT_STRING, T(data),             "",     0, 0, NULL, NULL, "data set by name, or a folder of pictures, or an IDX, CIFAR or .npy file; of music a folder of MIDI files, of text a file", 0 },
     { "out",              OPT_STRING, T(out),              "",     0, 0, NULL, NULL, "run folder (default: runs/<model>-<data>)", OPT_NOT_MATH },
     { "preset",           OPT_STRING, T(preset),           "",     0, 0, NULL, NULL, "a published configuration (gen list shows them)", OPT_NOT_MATH },
     { "seed",             OPT_INT,    T(seed),             "1",    0, 9007199254740992.0, NULL, NULL, "of every random number", 0 },
