@@ -174,8 +174,12 @@ static gen_status read_text(reading *r, const source *s, bool alone, gen_error *
 static gen_status read_all(reading *r, const source *list, size_t n, gen_error *err)
 {
     for (size_t i = 0; i < n; i++) {
-        if (r->text) GEN_TRY(read_text(r, &list[i], n == 1, err));
-        else GEN_TRY(read_music(r, &list[i], err));
+        gen_error own = { 0 };
+        gen_status status = r->text ? read_text(r, &list[i], n == 1, &own) : read_music(r, &list[i], &own);
+        bool bad = status == GEN_BAD_FILE || status == GEN_UNSUPPORTED;
+        if (bad && r->settings->train.skip_bad) r->corpus->n_skipped++;
+        else if (bad) return gen_fail(err, status, "%s; --skip-bad leaves such files out", own.text);
+        else if (status != GEN_OK) return gen_fail(err, status, "%s", own.text);
     }
     return GEN_OK;
 }

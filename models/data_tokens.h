@@ -31,7 +31,7 @@ typedef struct gen_corpus {
     gen_piece *piece; /* [n] */
     int64_t n, room;
     int64_t n_unknown; /* tokens that the vocabulary has not */
-    int64_t n_skipped; /* files that are no MIDI, or hold no notes */
+    int64_t n_skipped; /* files that cannot be read (--skip-bad), or hold no notes */
 } gen_corpus;
 
 /* settings->train.data, or the model's own: for music a folder of MIDI files (with folders train, valid or validation, test; else of ten files by name the

@@ -129,6 +129,8 @@ TEST(cli_says_why_it_cannot_compose)
     need("D minor");
     assert_int_equal(gen(folder, "compose r -o x.mid --instrument kazoo"), 2);
     need("General MIDI");
+    assert_int_equal(gen(folder, "compose r -o x.mid --prime tunes/tune03.mid --bars 2"), 2);
+    need("has 7.5 bars already");
     assert_int_equal(gen(folder, "compose r -o x.mid --prime no.mid"), 1);
     need("no.mid");
     assert_int_equal(gen(folder, "sample r"), 1);

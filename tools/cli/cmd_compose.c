@@ -112,6 +112,12 @@ static gen_status open_prime(const cli_args *a, gen_run *run, gen_stream *prime,
     *up = ((const gen_sequence_options *)run->settings.options)->one_key ? gen_to_one_key(&score) : 0;
     GEN_TRY(gen_tokens_of_score(&t, &score, *up, 1, prime, err));
     if (!prime->n) return gen_fail(err, GEN_BAD_FILE, "%s has no notes to go on with", a->o.prime);
+    double bars = gen_tokens_quarters(&run->vocabulary, prime->token, prime->n, a->o.tempo) / BEATS;
+    if (bars >= (double)a->o.bars)
+        return gen_fail(err, GEN_BAD_OPTION,
+                        "%s has %.1f bars already, and the piece is to have %" PRId64
+                        " with them: ask for more with --bars",
+                        a->o.prime, bars, a->o.bars);
     if (t.n_unknown && !a->o.quiet)
         fprintf(stderr,
                 "warning: %" PRId64 " of %" PRId64
