@@ -36,6 +36,33 @@ static gen_node *param(gen_graph *g, const direction *d, const char *what, gen_s
     return gen_param(g, name, shape, spec);
 }
 
+static bool is_smaller_table(const gen_node *part, int64_t rows)
+{
+    return part->op == GEN_OP_GATHER && part->in[0]->shape.rank == 2 && part->in[0]->shape.dim[0] < rows;
+}
+
+/* x[T,N,C] w[C,W] + bias[W]. Where x is made of rows of tables side by side (embeddings) that have fewer rows than x, a row of (table w) is the same number
+ * and the products are those of the tables: of 192 rows instead of 1,024 in the cello's model. */
+static gen_node *gates_in(gen_graph *g, gen_node *x, gen_node *w, gen_node *bias)
+{
+    int64_t rows = x->shape.dim[0] * x->shape.dim[1], first = 0;
+    bool several = x->op == GEN_OP_CONCAT && x->attr.axis == 2;
+    gen_node *const *part = several ? x->in : &x, *sum = NULL;
+    int32_t n_parts = several ? x->n_in : 1;
+    bool pays = true;
+    for (int32_t i = 0; i < n_parts; i++) pays = pays && is_smaller_table(part[i], rows);
+    if (!pays) return gen_add(g, gen_matmul(g, x, w, false, false), bias);
+    for (int32_t i = 0; i < n_parts; i++) {
+        gen_node *table = part[i]->in[0], *index = part[i]->in[1];
+        int64_t c = table->shape.dim[1];
+        gen_node *product = gen_matmul(g, table, gen_slice(g, w, 0, first, c), false, false);
+        gen_node *y = gen_gather(g, i ? product : gen_add(g, product, bias), index);
+        sum = sum ? gen_add(g, sum, y) : y;
+        first += c;
+    }
+    return sum;
+}
+
 typedef struct sequence {
     gen_node *y, *h, *c; /* [T,N,H]; of every step */
 } sequence;
@@ -48,11 +75,11 @@ static sequence run_direction(gen_graph *g, const direction *d, gen_node *x, gen
     gen_node *w_hh = param(g, d, "weight_hh", GEN_SHAPE(d->hidden, width));
     gen_node *b_ih = param(g, d, "bias_ih", GEN_SHAPE(width)), *b_hh = param(g, d, "bias_hh", GEN_SHAPE(width));
     if (d->gates == LSTM_GATES) {
-        gen_node *xg = gen_add(g, gen_matmul(g, x, w_ih, false, false), gen_add(g, b_ih, b_hh));
+        gen_node *xg = gates_in(g, x, w_ih, gen_add(g, b_ih, b_hh));
         gen_node *planes = gen_lstm(g, xg, w_hh, h0, c0), *h = gen_plane(g, planes, 5);
         return (sequence){ h, h, gen_plane(g, planes, 4) };
     }
-    gen_node *xg = gen_add(g, gen_matmul(g, x, w_ih, false, false), b_ih);
+    gen_node *xg = gates_in(g, x, w_ih, b_ih);
     gen_node *h = gen_plane(g, gen_gru(g, xg, w_hh, b_hh, h0), 4);
     return (sequence){ h, h, NULL };
 }
