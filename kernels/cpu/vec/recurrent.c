@@ -1,10 +1,12 @@
 /* kernels/cpu/vec/recurrent.c: recurrent layers over T steps (equations: core/graph.h, kernels/cpu/ref/recurrent.c).
  *
- *   phase 0        packs w: forward [block][H][gates][VEC_W], a block being VEC_W units with all their gates; backward [panel][gates H][TILE_COLS]
+ *   phase 0        packs w: forward [block][H][gates][VEC_W], a block being VEC_W units with all their gates; backward [panel][D][TILE_COLS] with
+ *                  D = gates Hp, Hp being H in whole groups of TILE_GROUP
  *   phase 1 … T    one step of time; a part owns the units of one block (panel) for all samples: product in registers, then the gates' functions on
  *                  what it has just computed, so that nothing but the planes is written
  *
- * The barrier between phases is all that the steps share. Units past H are zeros in the packed weights and are not stored.
+ * The barrier between phases is all that the steps share. Units past H are zeros in the packed weights and are not stored. Backward, a step leaves the
+ * gates' gradients for the one before it also as [D/TILE_GROUP][N][TILE_GROUP]: rows of 4 H floats would lie on the same few lines of L1.
  */
 #include <stdbool.h>
 
@@ -16,8 +18,10 @@ enum {
     FORWARD_ROWS =
         VEC_ISA == 3 ? 6 : 2, /* samples of a register tile: 4 gates wide forward, TILE_VECS vectors backward */
     BACKWARD_ROWS = VEC_ISA == 3 ? 12 : 4,
+    SOME_ROWS = VEC_ISA == 3 ? 8 : 4,
     MAX_GATES = 4,
     STATE = 0, /* w->i: floats before the state that the backward pass carries from step to step */
+    HANDED, /* and before the gates' gradients that a step hands to the one before, twice: of odd and of even steps */
 };
 
 typedef struct sizes {
@@ -187,50 +191,75 @@ const cpu_kernel VEC_FN(gru) = { VEC_NAME("gru"), NULL, forward_setup, NULL, gru
 
 /* ---- backward --------------------------------------------------------------------------------------------------------------------------- */
 
-/* The gradient of a unit in h comes through `depth` columns of w: all four gates of an lstm; r, z and q of a gru. */
+/* The gradient of a unit in h comes through three or four gates: all of an lstm; r, z and q of a gru. */
+static int64_t padded(int64_t h)
+{
+    return blocks_of(h, TILE_GROUP) * TILE_GROUP;
+}
+static int64_t depth_of(const gen_call *c, const sizes *s)
+{
+    return c->in[1].shape.dim[1] / s->h * padded(s->h);
+}
+
 static void backward_setup(const gen_call *c, cpu_work *w)
 {
     sizes s = sizes_of(c);
-    int64_t depth = c->in[1].shape.dim[1], panels = blocks_of(s.h, TILE_COLS);
+    int64_t depth = depth_of(c, &s), panels = blocks_of(s.h, TILE_COLS);
     w->n_phases = 2 + (int32_t)s.t;
     for (int i = 0; i < CPU_MAX_PHASES; i++) w->parts[i] = (int32_t)panels;
     w->i[STATE] = panels * depth * TILE_COLS;
-    w->shared_bytes = (size_t)(w->i[STATE] + s.n * panels * TILE_COLS) * sizeof(float);
+    w->i[HANDED] = w->i[STATE] + s.n * panels * TILE_COLS;
+    w->shared_bytes = (size_t)(w->i[HANDED] + 2 * s.n * depth) * sizeof(float);
 }
 
-/* Columns k of w of the panel's units: to[k][unit] = w[unit][k] */
+/* Columns of w of the panel's units: to[gate Hp + k][unit] = w[unit][gate H + k], zeros past H */
 static void pack_panel(const gen_call *c, const sizes *s, int64_t panel, float *to)
 {
-    int64_t depth = c->in[1].shape.dim[1], u0 = panel * TILE_COLS;
-    const float *w = c->in[1].data;
-    for (int64_t k = 0; k < depth; k++)
-        for (int64_t u = 0; u < TILE_COLS; u++) to[k * TILE_COLS + u] = u0 + u < s->h ? w[(u0 + u) * depth + k] : 0;
+    int64_t columns = c->in[1].shape.dim[1], depth = depth_of(c, s), u0 = panel * TILE_COLS,
+            n = s->h - u0 < TILE_COLS ? s->h - u0 : TILE_COLS;
+    const float *w = (const float *)c->in[1].data + u0 * columns;
+    memset(to, 0, (size_t)(depth * TILE_COLS) * sizeof *to);
+    for (int64_t gate = 0; gate < columns / s->h; gate++)
+        transpose_block(n, s->h, w + gate * s->h, columns, to + gate * padded(s->h) * TILE_COLS, TILE_COLS);
 }
 
-/* acc[r][v] += sum_k da[r][k] w[k][v], rows of da 4 H apart */
-VEC_INLINE void recur_back(const int rows, const float *restrict da, int64_t row, int64_t depth,
+/* acc[r][v] += sum_k da[r][k] w[k][v]; da [depth/TILE_GROUP] groups of [..][TILE_GROUP] */
+VEC_INLINE void recur_back(const int rows, const float *restrict da, int64_t group, int64_t depth,
                            const float *restrict packed, vecf acc[BACKWARD_ROWS][TILE_VECS])
 {
-    for (int64_t k = 0; k < depth; k++, packed += TILE_COLS) {
-        vecf b[TILE_VECS];
-        VEC_UNROLL
-        for (int v = 0; v < TILE_VECS; v++) b[v] = vec_load(packed + v * VEC_W);
-        VEC_UNROLL
-        for (int r = 0; r < rows; r++) {
-            vecf a = vec_set(da[r * row + k]);
+    for (int64_t g = 0; g < depth; g += TILE_GROUP, da += group)
+        for (int64_t k = 0; k < TILE_GROUP; k++, packed += TILE_COLS) {
+            vecf b[TILE_VECS];
             VEC_UNROLL
-            for (int v = 0; v < TILE_VECS; v++) acc[r][v] = vec_fma(a, b[v], acc[r][v]);
+            for (int v = 0; v < TILE_VECS; v++) b[v] = vec_load(packed + v * VEC_W);
+            VEC_UNROLL
+            for (int r = 0; r < rows; r++) {
+                vecf a = vec_set(da[r * TILE_GROUP + k]);
+                VEC_UNROLL
+                for (int v = 0; v < TILE_VECS; v++) acc[r][v] = vec_fma(a, b[v], acc[r][v]);
+            }
         }
-    }
 }
 
 typedef struct back_at { /* one vector of units of one sample at one step */
     const float *y, *dy; /* planes of it */
     const float *before; /* the state that entered the step: c of an lstm, h of a gru */
     float *da, *state;
-    int64_t plane;
+    float *handed; /* of the first gate; the others follow hand floats apart */
+    int64_t plane, hand;
     int some;
 } back_at;
+
+VEC_INLINE void put(const back_at *p, int64_t h, int gate, vecf a)
+{
+    store_some(p->da + gate * h, a, p->some);
+}
+
+/* What goes back through gate `place` of w: lanes past H are zeros, since all that they are made of is. */
+VEC_INLINE void hand(const back_at *p, int place, vecf a)
+{
+    vec_store(p->handed + place * p->hand, a);
+}
 
 /* dh without dy */
 VEC_INLINE void lstm_back(const back_at *p, int64_t h, vecf dh)
@@ -242,10 +271,10 @@ VEC_INLINE void lstm_back(const back_at *p, int64_t h, vecf dh)
     }
     vecf i = v[0], f = v[1], g = v[2], o = v[3], th = vec_tanh(v[4]), dy = dh + d[5];
     vecf cell = vec_load(p->state) + d[4] + dy * o * (one - th * th);
-    store_some(p->da, (cell * g + d[0]) * i * (one - i), p->some);
-    store_some(p->da + h, (cell * load_some(p->before, p->some) + d[1]) * f * (one - f), p->some);
-    store_some(p->da + 2 * h, (cell * i + d[2]) * (one - g * g), p->some);
-    store_some(p->da + 3 * h, (dy * th + d[3]) * o * (one - o), p->some);
+    const vecf a[4] = { (cell * g + d[0]) * i * (one - i),
+                        (cell * load_some(p->before, p->some) + d[1]) * f * (one - f),
+                        (cell * i + d[2]) * (one - g * g), (dy * th + d[3]) * o * (one - o) };
+    for (int k = 0; k < 4; k++) put(p, h, k, a[k]), hand(p, k, a[k]);
     vec_store(p->state, cell * f);
 }
 
@@ -259,38 +288,43 @@ VEC_INLINE void gru_back(const back_at *p, int64_t h, vecf dh)
     }
     vecf r = v[0], z = v[1], new = v[2], q = v[3], dy = dh + d[4] + vec_load(p->state);
     vecf dn = (dy * (one - z) + d[2]) * (one - new *new);
-    store_some(p->da, (dn * q + d[0]) * r * (one - r), p->some);
-    store_some(p->da + h, (dy * (load_some(p->before, p->some) - new) + d[1]) * z * (one - z), p->some);
-    store_some(p->da + 2 * h, dn, p->some);
-    store_some(p->da + 3 * h, dn * r + d[3], p->some);
+    vecf dr = (dn * q + d[0]) * r * (one - r), dz = (dy * (load_some(p->before, p->some) - new) + d[1]) * z * (one - z),
+         dq = dn * r + d[3];
+    put(p, h, 0, dr), hand(p, 0, dr);
+    put(p, h, 1, dz), hand(p, 1, dz);
+    put(p, h, 2, dn); /* reaches h through q */
+    put(p, h, 3, dq), hand(p, 2, dq);
     vec_store(p->state, dy * z);
 }
 
-/* dh of rows samples from n on, of the panel's units, from the gates' gradients of the step after t (none after the last) */
-VEC_INLINE void product_back(const int rows, const bool gru, const gen_call *c, const sizes *s, int64_t t, int64_t n,
-                             const float *packed, vecf acc[BACKWARD_ROWS][TILE_VECS])
+/* The gates' gradients that the step t handed on. */
+static float *handed_by(const gen_call *c, const sizes *s, const cpu_job *job, int64_t t)
 {
-    const int64_t h = s->h;
+    return (float *)job->shared + job->work->i[HANDED] + (t & 1) * s->n * depth_of(c, s);
+}
+
+/* dh of rows samples from n on, of the panel's units, from the gates' gradients of the step after t (none after the last) */
+VEC_INLINE void product_back(const int rows, const bool gru, const gen_call *c, const sizes *s, const cpu_job *job,
+                             int64_t t, int64_t n, vecf acc[BACKWARD_ROWS][TILE_VECS])
+{
+    int64_t depth = depth_of(c, s);
     VEC_UNROLL
     for (int r = 0; r < rows; r++) {
         VEC_UNROLL
         for (int v = 0; v < TILE_VECS; v++) acc[r][v] = vec_set(0);
     }
     if (t + 1 >= s->t || (t < 0 && !gru)) return;
-    const float *da = (const float *)c->out[0].data + ((t + 1) * s->n + n) * 4 * h;
-    recur_back(rows, da, 4 * h, gru ? 2 * h : 4 * h, packed, acc);
-    if (gru) recur_back(rows, da + 3 * h, 4 * h, h, packed + 2 * h * TILE_COLS, acc);
+    recur_back(rows, handed_by(c, s, job, t + 1) + n * TILE_GROUP, s->n * TILE_GROUP, depth,
+               (const float *)job->shared + job->part * depth * TILE_COLS, acc);
 }
 
 VEC_INLINE void tile_back(const int rows, const bool gru, const gen_call *c, const sizes *s, const cpu_job *job,
                           int64_t t, int64_t n)
 {
-    const int64_t h = s->h, depth = c->in[1].shape.dim[1], u0 = (int64_t)job->part * TILE_COLS,
-                  width = job->parts * TILE_COLS;
-    const float *packed = (const float *)job->shared + job->part * depth * TILE_COLS;
-    float *state = (float *)job->shared + job->work->i[STATE];
+    const int64_t h = s->h, u0 = (int64_t)job->part * TILE_COLS, width = job->parts * TILE_COLS;
+    float *state = (float *)job->shared + job->work->i[STATE], *handed = handed_by(c, s, job, t < 0 ? 0 : t);
     vecf acc[BACKWARD_ROWS][TILE_VECS];
-    product_back(rows, gru, c, s, t, n, packed, acc);
+    product_back(rows, gru, c, s, job, t, n, acc);
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < TILE_VECS; v++) {
             int64_t u = u0 + v * VEC_W, row = (t < 0 ? 0 : t) * s->n + n + r, at = row * h + u;
@@ -305,6 +339,8 @@ VEC_INLINE void tile_back(const int rows, const bool gru, const gen_call *c, con
             p.y = (const float *)c->in[0].data + at, p.dy = (const float *)c->in[3].data + at;
             p.before = t ? p.y + 4 * p.plane - s->n * h : (const float *)c->in[2].data + (n + r) * h + u;
             p.da = (float *)c->out[0].data + row * 4 * h + u;
+            p.handed = handed + (u / TILE_GROUP * s->n + n + r) * TILE_GROUP + u % TILE_GROUP;
+            p.hand = padded(h) * s->n;
             if (gru) gru_back(&p, h, acc[r][v]);
             else lstm_back(&p, h, acc[r][v]);
         }
@@ -314,15 +350,18 @@ VEC_INLINE void tile_back(const int rows, const bool gru, const gen_call *c, con
 VEC_INLINE void run_back(const bool gru, const gen_call *c, const cpu_job *job)
 {
     sizes s = sizes_of(c);
-    int64_t depth = c->in[1].shape.dim[1], width = job->parts * TILE_COLS, n = 0;
+    int64_t depth = depth_of(c, &s), width = job->parts * TILE_COLS, n = 0;
     if (job->phase == 0) {
         pack_panel(c, &s, job->part, (float *)job->shared + job->part * depth * TILE_COLS);
         float *state = (float *)job->shared + job->work->i[STATE] + job->part * TILE_COLS;
         for (; n < s.n; n++) memset(state + n * width, 0, TILE_COLS * sizeof *state);
+        if (!job->part && padded(s.h) > blocks_of(s.h, VEC_W) * VEC_W) /* what no step writes, since no unit is there */
+            memset((float *)job->shared + job->work->i[HANDED], 0, (size_t)(2 * s.n * depth) * sizeof *state);
         return;
     }
     int64_t t = s.t - job->phase;
     for (; n + BACKWARD_ROWS <= s.n; n += BACKWARD_ROWS) tile_back(BACKWARD_ROWS, gru, c, &s, job, t, n);
+    for (; n + SOME_ROWS <= s.n; n += SOME_ROWS) tile_back(SOME_ROWS, gru, c, &s, job, t, n);
     for (; n + 2 <= s.n; n += 2) tile_back(2, gru, c, &s, job, t, n);
     if (n < s.n) tile_back(1, gru, c, &s, job, t, n);
 }
