@@ -236,7 +236,7 @@ def cyc128(mode, size=128, blocks=6):
     return step
 
 
-def style256(mode, size=256):
+def style(mode, size=256):
     """Gatys et al. 2016: an update of the pixels, through VGG-19 (random weights: time does not know)."""
     layers, channels = [], 3
     for width, convs in ((64, 2), (128, 2), (256, 4), (512, 4), (512, 1)):
@@ -447,7 +447,9 @@ WORKLOADS = {
     "dcgan64": dcgan64,
     "wgangp": wgangp,
     "cyc128": cyc128,
-    "style256": style256,
+    "style256": style,
+    "style512": lambda mode: style(mode, 512),
+    "style1024": lambda mode: style(mode, 1024),
     "ddpm8": ddpm8,
     "sample64": sample64,
     "lstm": lstm,

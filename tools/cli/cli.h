@@ -160,9 +160,13 @@ void cli_put_sets(gen_json_out *out, const cli_feature_sets *sets);
 gen_status cli_open_features(const cli_args *a, gen_device *device, int64_t height, int64_t width, int64_t channels,
                              gen_run **run, const char **network, gen_error *err);
 
-/* Times iterations of style transfer with random weights (bench_style.c): the least of them in ms, and how many. */
-gen_status cli_bench_style(const cli_args *a, gen_device *device, const char *preset, double *ms, int64_t *steps,
-                           gen_error *err);
+/* Times iterations of style transfer of size_px pixels a side with random weights (bench_style.c): the least of them, how many, and the work of one. */
+typedef struct cli_style_timing {
+    double ms, gflop;
+    int64_t steps;
+} cli_style_timing;
+gen_status cli_bench_style(const cli_args *a, gen_device *device, const char *preset, int32_t size_px,
+                           cli_style_timing *timing, gen_error *err);
 
 /* gen convert of weights, PyTorch's to safetensors (convert_weights.c). */
 bool cli_is_weights(const char *from, const char *to);

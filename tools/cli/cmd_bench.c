@@ -33,6 +33,8 @@ static const workload workloads[] = {
     { "wgangp", "gan", "bench-wgangp", 64, 64, 64, 3, { 0 }, 0, 0 },
     { "lstm", "music", "bench-lstm", 32, 33, 1, 2, { 128, 64 }, 0, 0 },
     { "style256", NULL, "bench-style256", 1, 256, 256, 3, { 0 }, 0, 0 }, /* no model: bench_style.c */
+    { "style512", NULL, "bench-style256", 1, 512, 512, 3, { 0 }, 0, 0 },
+    { "style1024", NULL, "bench-style256", 1, 1024, 1024, 3, { 0 }, 0, 0 },
 };
 // clang-format on
 enum { N_WORKLOADS = sizeof workloads / sizeof *workloads };
@@ -185,14 +187,23 @@ static gen_status print_timing(const timing *t, cli_args *a, const workload *w, 
     return cli_print_json(&out, err);
 }
 
+static gen_status bench_style(timing *t, const cli_args *a, const workload *w, gen_device *device, gen_error *err)
+{
+    cli_style_timing s;
+    GEN_TRY(cli_bench_style(a, device, w->preset, (int32_t)w->height, &s, err));
+    t->ms = s.ms;
+    t->steps = s.steps;
+    t->gflop = s.gflop;
+    return GEN_OK;
+}
+
 static gen_status bench(cli_args *a, const workload *w, gen_error *err)
 {
     timing t = { 0 };
     gen_device *device;
     GEN_TRY(gen_device_open(a->o.device, (int32_t)a->o.threads, &device, err));
     t.run.device = device;
-    gen_status status =
-        w->model ? make(&t, a, w, device, err) : cli_bench_style(a, device, w->preset, &t.ms, &t.steps, err);
+    gen_status status = w->model ? make(&t, a, w, device, err) : bench_style(&t, a, w, device, err);
     if (status == GEN_OK && w->model) status = time_steps(&t, a, err);
     if (status == GEN_OK) status = print_timing(&t, a, w, err);
     if (status == GEN_OK && a->o.profile && t.program) print_profile(&t, a, err);
