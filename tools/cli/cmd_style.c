@@ -146,7 +146,7 @@ static gen_status write_result(styling *s, gen_style *style, gen_error *err)
     const float *rgb = gen_style_result(style, &h, &w, err);
     gen_arena *arena = gen_arena_new();
     gen_status status = !rgb ? err->status : arena ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for a picture");
-    if (status == GEN_OK && s->has_content && !strcmp(s->o.colours, "luma"))
+    if (rgb && status == GEN_OK && s->has_content && !strcmp(s->o.colours, "luma"))
         status = keep_colours(s, arena, &rgb, h, w, err);
     if (status == GEN_OK)
         status = style_write_picture(arena, rgb, h, w, s->has_content ? &s->content : NULL, &s->o, s->out, err);
