@@ -5,15 +5,11 @@
 
 #include "core/rng.h"
 #include "models/evaluate.h"
+#include "models/midi_files.h"
 #include "models/music_theory.h"
 #include "models/sequence.h"
 
 /* ---- files ------------------------------------------------------------------------------------------------------------------- */
-
-typedef struct source {
-    const char *path;
-    gen_split split;
-} source;
 
 typedef struct reading {
     const gen_settings *settings;
@@ -29,47 +25,9 @@ static gen_status no_memory(gen_error *err)
     return gen_fail(err, GEN_NO_MEMORY, "no memory for tokens");
 }
 
-static bool is_wanted(const reading *r, const char *path)
+static bool is_text_file(const char *path)
 {
-    if (r->text) return gen_path_has_extension(path, "txt") || gen_path_has_extension(path, "md");
-    return gen_path_has_extension(path, "mid") || gen_path_has_extension(path, "midi") ||
-           gen_path_has_extension(path, "rmi");
-}
-
-/* The split that a first folder's name says; -1: none. */
-static int split_of(const char *path)
-{
-    static const char *const names[] = { "train/", "test/", "valid/", "validation/", "val/" };
-    static const gen_split splits[] = { GEN_SPLIT_TRAIN, GEN_SPLIT_TEST, GEN_SPLIT_VALIDATION, GEN_SPLIT_VALIDATION,
-                                        GEN_SPLIT_VALIDATION };
-    for (size_t i = 0; i < sizeof names / sizeof *names; i++)
-        if (!strncmp(path, names[i], strlen(names[i]))) return (int)splits[i];
-    return -1;
-}
-
-static gen_status list_sources(const reading *r, const char *path, source **out, size_t *n, gen_error *err)
-{
-    gen_path_list files = { 0 };
-    bool named = false;
-    if (gen_path_is_folder(path)) GEN_TRY(gen_folder_list(path, 1, r->arena, &files, err));
-    source *list = gen_arena_alloc(r->arena, (files.n + 1) * sizeof *list);
-    if (!list) return no_memory(err);
-    *n = 0;
-    if (!gen_path_is_folder(path)) list[(*n)++] = (source){ path, GEN_SPLIT_TRAIN };
-    for (size_t i = 0; i < files.n; i++) named = named || (is_wanted(r, files.path[i]) && split_of(files.path[i]) >= 0);
-    for (size_t i = 0; i < files.n; i++) {
-        if (!is_wanted(r, files.path[i])) continue;
-        int split = split_of(files.path[i]);
-        size_t tenth = *n % 10;
-        if (!named) split = tenth == 8 ? GEN_SPLIT_TEST : tenth == 9 ? GEN_SPLIT_VALIDATION : GEN_SPLIT_TRAIN;
-        const char *full = gen_path_join(r->arena, path, files.path[i]);
-        if (!full) return no_memory(err);
-        if (split >= 0) list[(*n)++] = (source){ full, (gen_split)split };
-    }
-    *out = list;
-    return *n ? GEN_OK
-              : gen_fail(err, GEN_NOT_FOUND, "%s holds no %s", path,
-                         r->text ? "text files (.txt)" : "MIDI files (.mid)");
+    return gen_path_has_extension(path, "txt") || gen_path_has_extension(path, "md");
 }
 
 /* ---- pieces -------------------------------------------------------------------------------------------------------------------- */
@@ -105,7 +63,8 @@ int32_t gen_to_one_key(const gen_midi_score *score)
 }
 
 /* A training piece also higher, lower, slower and faster. up: semitones that it is moved anyway */
-static gen_status add_changed(reading *r, const gen_midi_score *score, const source *s, int32_t up, gen_error *err)
+static gen_status add_changed(reading *r, const gen_midi_score *score, const gen_split_file *s, int32_t up,
+                              gen_error *err)
 {
     const gen_sequence_options *o = r->options;
     int stretches = o->stretch > 0 && !strcmp(o->tokens, "performance") ? 1 : 0;
@@ -122,7 +81,7 @@ static gen_status add_changed(reading *r, const gen_midi_score *score, const sou
     return GEN_OK;
 }
 
-static gen_status read_music(reading *r, const source *s, gen_error *err)
+static gen_status read_music(reading *r, const gen_split_file *s, gen_error *err)
 {
     gen_bytes file;
     gen_midi midi;
@@ -146,7 +105,7 @@ static size_t next_line(const gen_bytes *text, size_t at)
 }
 
 /* One text: its last two twentieths validate and test. */
-static gen_status read_parts(reading *r, const source *s, const gen_bytes *text, gen_error *err)
+static gen_status read_parts(reading *r, const gen_split_file *s, const gen_bytes *text, gen_error *err)
 {
     size_t cut[4] = { 0, next_line(text, text->size / 20 * 18), next_line(text, text->size / 20 * 19), text->size };
     static const gen_split splits[] = { GEN_SPLIT_TRAIN, GEN_SPLIT_VALIDATION, GEN_SPLIT_TEST };
@@ -159,7 +118,7 @@ static gen_status read_parts(reading *r, const source *s, const gen_bytes *text,
     return GEN_OK;
 }
 
-static gen_status read_text(reading *r, const source *s, bool alone, gen_error *err)
+static gen_status read_text(reading *r, const gen_split_file *s, bool alone, gen_error *err)
 {
     gen_bytes text;
     gen_piece piece = { .name = s->path, .split = s->split };
@@ -171,11 +130,12 @@ static gen_status read_text(reading *r, const source *s, bool alone, gen_error *
     return status == GEN_OK ? GEN_OK : gen_error_in_file(err, s->path, status);
 }
 
-static gen_status read_all(reading *r, const source *list, size_t n, gen_error *err)
+static gen_status read_all(reading *r, const gen_split_files *files, gen_error *err)
 {
-    for (size_t i = 0; i < n; i++) {
+    for (int64_t i = 0; i < files->n; i++) {
         gen_error own = { 0 };
-        gen_status status = r->text ? read_text(r, &list[i], n == 1, &own) : read_music(r, &list[i], &own);
+        gen_status status =
+            r->text ? read_text(r, &files->file[i], files->n == 1, &own) : read_music(r, &files->file[i], &own);
         bool bad = status == GEN_BAD_FILE || status == GEN_UNSUPPORTED;
         if (bad && r->settings->train.skip_bad) r->corpus->n_skipped++;
         else if (bad) return gen_fail(err, status, "%s; --skip-bad leaves such files out", own.text);
@@ -185,23 +145,12 @@ static gen_status read_all(reading *r, const source *list, size_t n, gen_error *
 }
 
 /* Words are counted in a first reading; the second one knows which are frequent. */
-static gen_status read_twice(reading *r, const source *list, size_t n, gen_error *err)
+static gen_status read_twice(reading *r, const gen_split_files *files, gen_error *err)
 {
-    GEN_TRY(read_all(r, list, n, err));
+    GEN_TRY(read_all(r, files, err));
     GEN_TRY(gen_tokeniser_limit(&r->tokeniser, r->options->max_words, err));
     r->corpus->n = r->corpus->n_skipped = 0;
-    return read_all(r, list, n, err);
-}
-
-static const char *name_of(const char *path, gen_arena *arena)
-{
-    size_t n = strlen(path);
-    while (n > 1 && path[n - 1] == '/') n--;
-    char *copy = gen_arena_printf(arena, "%.*s", (int)n, path);
-    if (!copy) return NULL;
-    const char *base = gen_path_base(copy), *extension = gen_path_extension(base);
-    if (gen_path_is_folder(copy) || !*extension) return base;
-    return gen_arena_printf(arena, "%.*s", (int)(strlen(base) - strlen(extension) - 1), base);
+    return read_all(r, files, err);
 }
 
 gen_status gen_corpus_open(const gen_settings *settings, bool changed, gen_arena *arena, gen_corpus *out,
@@ -215,20 +164,21 @@ gen_status gen_corpus_open(const gen_settings *settings, bool changed, gen_arena
                   .changed = changed };
     const char *name = *settings->train.data ? settings->train.data : settings->model->data;
     char *path;
-    source *list = NULL;
-    size_t n = 0;
+    gen_split_files files;
     *out = (gen_corpus){ 0 };
     if (!*name)
         return gen_fail(err, GEN_BAD_OPTION, "%s needs --data: %s", settings->model->name,
                         r.text ? "a text file or a folder of them" : "a folder of MIDI files");
     GEN_TRY(gen_dataset_find(name, arena, &path, err));
-    GEN_TRY(list_sources(&r, path, &list, &n, err));
+    GEN_TRY(gen_split_files_list(path, r.text ? is_text_file : gen_is_midi_file, arena, &files, err));
+    if (!files.n)
+        return gen_fail(err, GEN_NOT_FOUND, "%s holds no %s", path, r.text ? "text files (.txt)" : "MIDI files (.mid)");
     GEN_TRY(gen_tokeniser_start(&r.tokeniser, r.options->tokens, settings->vocabulary, arena, err));
     bool twice = !settings->vocabulary && !strcmp(r.options->tokens, "words");
-    GEN_TRY(twice ? read_twice(&r, list, n, err) : read_all(&r, list, n, err));
+    GEN_TRY(twice ? read_twice(&r, &files, err) : read_all(&r, &files, err));
     out->vocabulary = gen_tokeniser_vocabulary(&r.tokeniser);
     out->n_unknown = r.tokeniser.n_unknown;
-    out->name = name_of(path, arena);
+    out->name = gen_name_of_path(path, arena);
     if (!out->n) return gen_fail(err, GEN_BAD_FILE, "%s holds no notes or letters to learn from", path);
     return out->name ? GEN_OK : no_memory(err);
 }

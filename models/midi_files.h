@@ -10,6 +10,7 @@
 
 #include "io/dataset.h"
 #include "io/midi.h"
+#include "models/split_files.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -24,16 +25,11 @@ typedef struct gen_skipped_files {
     int64_t n, room;
 } gen_skipped_files;
 
-/* path: one MIDI file, which is for training; a folder with folders train, valid (or validation) and test of them; or any other folder of them, of whose
- * files, by name, the ninth of each ten is to test and the tenth for validation. Folders are looked through with those in them, files come sorted,
- * split by split. skip_bad: what cannot be read or taken is noted in *skipped, and the next file comes. */
+/* The MIDI files of path (models/split_files.h), split by split. skip_bad: what cannot be read or taken is noted in *skipped, and the next file comes. */
 gen_status gen_midi_files_each(const char *path, bool skip_bad, gen_arena *arena, gen_midi_take take, void *context,
                                gen_skipped_files *skipped, gen_error *err);
 
 bool gen_is_midi_file(const char *path); /* by its extension */
-
-/* The last part of a path without extension and what a folder's name cannot hold, as data sets are named; NULL: no memory. */
-char *gen_name_of_path(const char *path, gen_arena *arena);
 
 #ifdef __cplusplus
 }
