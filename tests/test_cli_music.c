@@ -287,6 +287,10 @@ TEST(cli_a_model_of_bars_is_trained_measured_and_sampled)
     TEST_OK(gen_image_read(file.data, file.size, arena, &image, &err));
     assert_int_equal(image.height_px, 98); /* 48 pitches, two pixels each, between lines */
     assert_int_equal(gen(folder, "sample run -o new.wav"), 2);
+    assert_int_not_equal(gen(folder, "interpolate run -o way.png"), 0);
+    assert_non_null(strstr(out, "makes music"));
+    assert_int_not_equal(gen(folder, "eval run --baseline bernoulli"), 0);
+    assert_non_null(strstr(out, "from noise"));
     assert_int_equal(gen(folder, "train musegan --width 12 --out bad"), 2);
     assert_non_null(strstr(out, "multiple of 8"));
     assert_int_equal(gen(folder, "info musegan --json"), 0);

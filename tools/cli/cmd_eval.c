@@ -123,6 +123,9 @@ static gen_status evaluate(evaluation *e, gen_error *err)
         return cli_eval_translation(a, e->run, &e->data, &e->numbers, err);
     }
     if (model->bars) {
+        if (strcmp(a->o.baseline, "none"))
+            return gen_fail(err, GEN_BAD_OPTION, "--baseline is of models that foretell music, %s makes it from noise",
+                            model->name);
         e->images = e->data.splits[GEN_SPLIT_TRAIN].n, e->split = gen_split_name(GEN_SPLIT_TRAIN);
         return cli_eval_bars(e->a, e->run, &e->data, &e->numbers, err);
     }

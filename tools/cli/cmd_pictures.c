@@ -321,6 +321,9 @@ static int with_run(cli_args *a, const cli_verb *verb, gen_status (*work)(pictur
     if (status == GEN_OK && cli_wants_mixture(a) && verb != &cli_sample)
         status = gen_fail(err, GEN_BAD_OPTION, "--sampler gmm is of gen sample and gen eval; gen %s draws no codes",
                           verb->name);
+    if (status == GEN_OK && p.run->settings.model->bars && verb != &cli_sample)
+        status = gen_fail(err, GEN_UNSUPPORTED, "gen %s is of pictures, %s makes music: gen sample %s -o x.mid",
+                          verb->name, p.run->settings.model->name, p.run->folder);
     if (status == GEN_OK) status = may_have_label(&p, err);
     if (status == GEN_OK) status = work(&p, err);
     if (status == GEN_OK) say_averages(&p);
