@@ -77,8 +77,8 @@ gen_status gen_dataset_find(const char *name_or_path, gen_arena *arena, char **p
         name_or_path, nearest ? "; did you mean " : "", nearest ? nearest : "", nearest ? "?" : "");
 }
 
-static gen_status fetch_into_cache(const char *name, const gen_sink *sink, gen_arena *arena, char **path,
-                                   gen_error *err)
+gen_status gen_dataset_fetch_to_cache(const char *name, const gen_sink *sink, gen_arena *arena, char **path,
+                                      gen_error *err)
 {
     const gen_dataset_source *source = gen_dataset_source_find(name);
     const char *colon = strchr(name, ':'), *cache = cache_folder(arena);
@@ -95,9 +95,12 @@ static gen_status find_or_fetch(const char *name, const gen_dataset_options *opt
                                 gen_arena *arena, char **path, gen_error *err)
 {
     gen_error own = { 0 };
+    const gen_dataset_source *source = gen_dataset_source_find(name);
+    if (source && source->weights)
+        return gen_fail(err, GEN_BAD_OPTION, "'%s' is no data set: %s", name, source->summary);
     gen_status status = gen_dataset_find(name, arena, path, &own);
-    if (status == GEN_NOT_FOUND && options->download && gen_dataset_source_find(name))
-        return fetch_into_cache(name, sink, arena, path, err);
+    if (status == GEN_NOT_FOUND && options->download && source)
+        return gen_dataset_fetch_to_cache(name, sink, arena, path, err);
     return status == GEN_OK ? GEN_OK : gen_fail(err, status, "%s", own.text);
 }
 

@@ -9,6 +9,8 @@
 #ifndef GEN_IO_DATASET_H
 #define GEN_IO_DATASET_H
 
+#include <stdbool.h>
+
 #include "core/event.h"
 #include "io/vocabulary.h"
 
@@ -65,7 +67,8 @@ void gen_dataset_batch(const gen_dataset *data, const int64_t *indices, int32_t 
 
 typedef struct gen_dataset_file {
     const char *name;
-    const char *sha256; /* as the publisher states it; NULL: the publisher states none, the file is unverified */
+    const char *
+        sha256; /* as the publisher states it, or the first digits; NULL: the publisher states none, the file is unverified */
 } gen_dataset_file;
 
 enum { GEN_DATASET_MAX_FILES = 4, GEN_DATASET_MAX_MIRRORS = 3 };
@@ -76,10 +79,15 @@ typedef struct gen_dataset_source {
     gen_dataset_file files[GEN_DATASET_MAX_FILES];
     const char *class_names; /* separated by |, or NULL */
     const char *by_hand;
+    bool weights; /* of a network, one file: no data set, but fetched and found as one */
 } gen_dataset_source;
 
 const gen_dataset_source *gen_dataset_sources(size_t *n);
 const gen_dataset_source *gen_dataset_source_find(const char *name); /* NULL; "quickdraw:cat" finds quickdraw */
+
+/* Downloads what is missing of a name into the user's cache, where gen_dataset_find finds it: *path. */
+gen_status gen_dataset_fetch_to_cache(const char *name, const gen_sink *sink, gen_arena *arena, char **path,
+                                      gen_error *err);
 
 /* Downloads what is missing into folder (made when needed). word is what follows the colon in "quickdraw:cat", else
  * NULL. */

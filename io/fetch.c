@@ -74,10 +74,10 @@ static int on_data(void *context, const void *bytes, size_t n)
     return d->status != GEN_OK;
 }
 
-static int same_hex(const char *a, const char *b)
+static int starts_with_hex(const char *all, const char *first)
 {
-    while (*a && tolower((unsigned char)*a) == tolower((unsigned char)*b)) a++, b++;
-    return !*a && !*b;
+    while (*first && tolower((unsigned char)*all) == tolower((unsigned char)*first)) all++, first++;
+    return !*first;
 }
 
 static gen_status check_content(const gen_fetch_file *file, const gen_bytes *map, gen_error *err)
@@ -88,8 +88,9 @@ static gen_status check_content(const gen_fetch_file *file, const gen_bytes *map
                         (unsigned long long)file->size_bytes);
     if (!file->sha256) return GEN_OK;
     gen_sha256(map->data, map->size, hex);
-    if (same_hex(hex, file->sha256)) return GEN_OK;
-    return gen_fail(err, GEN_BAD_FILE, "its SHA-256 is %s, %s was expected; it was removed", hex, file->sha256);
+    if (starts_with_hex(hex, file->sha256)) return GEN_OK;
+    return gen_fail(err, GEN_BAD_FILE, "its SHA-256 is %s, %s%s was expected; it was removed", hex, file->sha256,
+                    strlen(file->sha256) < GEN_SHA256_HEX - 1 ? "… " : "");
 }
 
 /* The whole .part: right and renamed, or removed. */

@@ -19,8 +19,9 @@ typedef struct gen_fetch_file {
     int32_t n_urls;
     const char *path;    /* its folder exists */
     uint64_t size_bytes; /* 0: not known */
-    const char *sha256;  /* 64 hexadecimal digits as the publisher states them, or NULL: not checked */
-    int32_t stall_s;     /* gives up on a mirror after so many seconds without data; 0: 30 */
+    const char
+        *sha256; /* hexadecimal digits as the publisher states them, all 64 or the first of them; NULL: not checked */
+    int32_t stall_s; /* gives up on a mirror after so many seconds without data; 0: 30 */
 } gen_fetch_file;
 
 /* Until all is there and right, data are in path.part, where a later call goes on. A file with a wrong size or checksum

@@ -8,7 +8,7 @@
 
 // clang-format off
 const gen_option gen_style_option_rows[] = {
-    { "features",       OPT_STRING, O(features),       "builtin", 0, 0, NULL, "FILE", "weights of VGG or SqueezeNet (.safetensors, .pth), builtin: a small VGG that comes with gen, or random:vgg19", 0 },
+    { "features",       OPT_STRING, O(features),       "builtin", 0, 0, NULL, "FILE", "weights of VGG or SqueezeNet (.safetensors, .pth), builtin: a small VGG that comes with gen, vgg19|vgg16|squeezenet: what gen data fetch got, or random:vgg19", 0 },
     { "vgg-kind",       OPT_CHOICE, O(vgg_kind),       "auto",   0, 0, "auto|torchvision|caffe", NULL, "what those weights were trained to see", 0 },
     { "size",           OPT_INT,    O(size),           "512",    1, 32768, NULL, "px", "longer side of the result", 0 },
     { "iterations",     OPT_INT,    O(iterations),     "300",    1, 1e6, NULL, NULL, "at the first size", 0 },

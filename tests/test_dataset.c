@@ -298,6 +298,7 @@ TEST(dataset_sources_are_complete)
     const gen_dataset_source *s = gen_dataset_sources(&n);
     assert_ptr_equal(gen_dataset_source_find("quickdraw:cat"), gen_dataset_source_find("quickdraw"));
     assert_null(gen_dataset_source_find("mnis"));
+    assert_true(gen_dataset_source_find("vgg19")->weights && !gen_dataset_source_find("mnist")->weights);
     for (size_t i = 0; i < n; i++) {
         assert_true(s[i].summary && s[i].licence && s[i].citation);
         assert_true(s[i].mirrors[0] ? s[i].files[0].name != NULL : s[i].by_hand != NULL);

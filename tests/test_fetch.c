@@ -267,6 +267,27 @@ TEST(fetch_refuses_a_wrong_checksum_and_a_wrong_size)
     assert_false(gen_path_exists(j.part));
 }
 
+/* PyTorch's weights have the first digits of their SHA-256 in the name. */
+TEST(fetch_checks_the_digits_that_are_stated)
+{
+    NEED_PLUGIN
+    gen_error err = { 0 };
+    char first[9];
+    make_content();
+    snprintf(first, sizeof first, "%.8s", content_sha256);
+    job j = new_job("ok", NULL);
+    gen_status right = fetch(&j, 1, SIZE, first, NULL, &err);
+    expect_fetched(&j);
+    assert_int_equal(unlink(j.path), 0);
+    first[7] = first[7] == '0' ? '1' : '0';
+    gen_status wrong = fetch(&j, 1, SIZE, first, NULL, &err);
+    stop_server(j.s);
+    assert_int_equal(right, GEN_OK);
+    assert_int_equal(wrong, GEN_IO);
+    assert_non_null(strstr(err.text, first));
+    assert_false(gen_path_exists(j.path));
+}
+
 TEST(fetch_tries_the_next_mirror_and_names_the_last_reason)
 {
     NEED_PLUGIN

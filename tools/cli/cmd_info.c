@@ -373,6 +373,11 @@ static gen_status data_fetch(cli_args *a, const char *name, gen_error *err)
         printf("%s\n", a->o.output);
         return GEN_OK;
     }
+    if (source->weights) {
+        GEN_TRY(gen_dataset_fetch_to_cache(name, &sink, a->arena, &path, err));
+        printf("%s: %s/%s\n", name, path, source->files[0].name);
+        return GEN_OK;
+    }
     GEN_TRY(gen_dataset_open(name, &options, &sink, a->arena, &data, err));
     GEN_TRY(gen_dataset_find(name, a->arena, &path, err));
     printf("%s: %" PRId64 " pictures in %s\n", name, data.n, path);

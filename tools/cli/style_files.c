@@ -100,12 +100,26 @@ static gen_status random_network(const char *name, style_network *out, gen_error
 
 static const char shipped[] = "../weights/style.safetensors"; /* beside the data that came with gen */
 
+/* Weights that gen can fetch, by name: where `gen data fetch` put them. */
+static gen_status find_fetched(gen_arena *arena, const gen_dataset_source *source, char **path, gen_error *err)
+{
+    char *folder;
+    *path = NULL;
+    if (gen_dataset_find(source->name, arena, &folder, NULL) == GEN_OK)
+        *path = gen_path_join(arena, folder, source->files[0].name);
+    if (*path && gen_path_exists(*path)) return GEN_OK;
+    return gen_fail(err, GEN_NOT_FOUND, "%s is not here: %s; get it with: gen data fetch %s", source->files[0].name,
+                    source->summary, source->name);
+}
+
 /* What the user named, or "builtin": the weights that came with gen. */
 static gen_status find_weights(gen_arena *arena, const char *name, char **path, gen_error *err)
 {
+    const gen_dataset_source *source = gen_dataset_source_find(name);
     bool builtin = !strcmp(name, "builtin");
     if (!builtin && gen_path_exists(name))
         return (*path = gen_arena_strdup(arena, name)) ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for a name");
+    if (source && source->weights) return find_fetched(arena, source, path, err);
     if (builtin && gen_dataset_find(shipped, arena, path, NULL) == GEN_OK) return GEN_OK;
     if (builtin)
         return gen_fail(
@@ -113,10 +127,11 @@ static gen_status find_weights(gen_arena *arena, const char *name, char **path, 
             "the built-in network, samples/weights/style.safetensors, is not there; it is made by: gen train "
             "vgg-small --out RUN, then gen convert RUN samples/weights/style.safetensors. Or name weights of "
             "VGG-19, VGG-16 or SqueezeNet 1.1 as --features FILE");
-    return gen_fail(err, GEN_NOT_FOUND,
-                    "there is no file %s: --features takes builtin, the weights of VGG-19, VGG-16 or SqueezeNet 1.1 "
-                    "(.safetensors, or PyTorch's .pth, e.g. torchvision's vgg19-dcbb9e9d.pth), or random:vgg19",
-                    name);
+    return gen_fail(
+        err, GEN_NOT_FOUND,
+        "there is no file %s: --features takes builtin, the weights of VGG-19, VGG-16 or SqueezeNet 1.1 "
+        "(.safetensors, or PyTorch's .pth), vgg19, vgg16 or squeezenet as gen data fetch gets them, or random:vgg19",
+        name);
 }
 
 /* --vgg-kind decides where the weights do not say; against what they say it is refused, since nothing good comes of it. */
