@@ -215,7 +215,9 @@ static int64_t decode(const gen_vocabulary *v, const int32_t *token, int64_t n, 
 {
     if (!strcmp(v->tokens, "pairs")) return gen_pairs_decode(v, token, n, notes, n_notes);
     if (!strcmp(v->tokens, "melody")) return gen_melody_decode(token, n, notes, n_notes);
-    return gen_events_decode(token, n, notes, n_notes);
+    /* A note that is never let go sounds 5 s, as in Magenta's Performance RNN, or a bar. */
+    int64_t longest = strcmp(v->tokens, "beats") ? 5 * GEN_EVENT_STEPS : 4 * GEN_BEATS_STEPS;
+    return gen_events_decode(token, n, longest, notes, n_notes);
 }
 
 static double steps_per_quarter(const gen_vocabulary *v, double quarters_per_minute)

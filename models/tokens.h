@@ -91,7 +91,8 @@ gen_status gen_melody_encode(gen_tokeniser *t, const gen_step_note *notes, size_
 int64_t gen_pairs_most_notes(const gen_vocabulary *v, const int32_t *token, int64_t n);
 int64_t gen_pairs_decode(const gen_vocabulary *v, const int32_t *token, int64_t n, gen_step_note *notes,
                          size_t *n_notes);
-int64_t gen_events_decode(const int32_t *token, int64_t n, gen_step_note *notes, size_t *n_notes);
+/* longest: steps that a note without an end lasts at most */
+int64_t gen_events_decode(const int32_t *token, int64_t n, int64_t longest, gen_step_note *notes, size_t *n_notes);
 int64_t gen_melody_decode(const int32_t *token, int64_t n, gen_step_note *notes, size_t *n_notes);
 
 /* Name of word number i of the events, of the melody; NULL beyond the last. */
@@ -99,6 +100,7 @@ const char *gen_events_word(int32_t i, char buffer[24]);
 const char *gen_melody_word(int32_t i, char buffer[24]);
 
 enum { GEN_PAIRS_STEPS = 12, GEN_BEATS_STEPS = 24, GEN_MELODY_STEPS = 4 }; /* in a quarter */
+enum { GEN_EVENT_STEPS = 100 };                                            /* in a second, of performance */
 
 #ifdef __cplusplus
 }

@@ -95,7 +95,7 @@ gen_status gen_events_encode(gen_tokeniser *t, gen_step_note *notes, size_t n, g
     return GEN_OK;
 }
 
-int64_t gen_events_decode(const int32_t *token, int64_t n, gen_step_note *notes, size_t *n_notes)
+int64_t gen_events_decode(const int32_t *token, int64_t n, int64_t longest, gen_step_note *notes, size_t *n_notes)
 {
     int64_t now = 0;
     int32_t velocity = FIRST_VELOCITY;
@@ -114,7 +114,7 @@ int64_t gen_events_decode(const int32_t *token, int64_t n, gen_step_note *notes,
         open[pitch] = count;
     }
     for (size_t i = 0; notes && i < count; i++)
-        if (notes[i].end < 0) notes[i].end = now;
+        if (notes[i].end < 0) notes[i].end = now - notes[i].start < longest ? now : notes[i].start + longest;
     if (notes) *n_notes = count;
     return now;
 }

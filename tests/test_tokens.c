@@ -208,6 +208,23 @@ TEST(tokens_in_any_order_are_notes)
     }
 }
 
+/* "on 60", then 300 steps without its end: it sounds for a bar, not to the end of the piece. */
+TEST(tokens_end_a_note_that_is_never_let_go)
+{
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    gen_tokeniser t;
+    gen_midi_note *notes;
+    size_t n;
+    const int32_t on = 1 + 60, shift = 1 + 2 * 128 + 99, token[] = { on, shift, shift, shift };
+    TEST_OK(gen_tokeniser_start(&t, "beats", NULL, arena, &err));
+    gen_vocabulary v = gen_tokeniser_vocabulary(&t);
+    TEST_OK(gen_tokens_notes(&v, token, 4, 120, arena, &notes, &n, &err));
+    assert_int_equal(n, 1);
+    assert_int_equal(notes[0].duration_ticks, 4 * GEN_TOKENS_TICKS);
+    gen_arena_free(arena);
+}
+
 TEST(tokens_of_text_come_back_letter_by_letter)
 {
     static const char text[] = "Über uns: \"Wir\" sind's – 42,5 %!\n\n  zwei  Leerzeichen";

@@ -17,7 +17,7 @@ const gen_option cli_option_rows[] = {
     { "weights",        OPT_STRING, O(weights),    "",     0, 0, NULL, "FILE", "safetensors with PyTorch's names instead of a checkpoint", 0 },
     { "n",              OPT_INT,    O(n),          "0",    0, 1e7, NULL, "pictures", "how many; of models of music: frames, or pieces; of text: tokens", 0 },
     { "prime",          OPT_STRING, O(prime),      "",     0, 0, NULL, "FILE|TEXT", "music (.mid), or a text, that is gone on with", 0 },
-    { "temperature",    OPT_FLOAT,  O(temperature), "1",   0, 100, NULL, NULL, "of what music and text are drawn from: below 1 more likely, above 1 more surprising", 0 },
+    { "temperature",    OPT_FLOAT,  O(temperature), "-1", -1, 100, NULL, NULL, "of what music and text are drawn from: below 1 more likely, above 1 more surprising (-1: 0.8 for composing, 1 for the rest)", 0 },
     { "grid",           OPT_STRING, O(grid),       "",     0, 0, NULL, NULL, "columns x rows of pictures, e.g. 16x16", 0 },
     { "seed",           OPT_INT,    O(seed),       "-1",   -1, 9007199254740992.0, NULL, NULL, "of the random numbers (-1: the run's)", 0 },
     { "frames",         OPT_INT,    O(frames),     "0",    0, 1000, NULL, "pictures", "from one end to the other (0: 10); of a diffusion model's sample: an animation of how it is made (0: none)", 0 },

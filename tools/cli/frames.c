@@ -165,7 +165,7 @@ gen_status cli_sample_frames(cli_args *a, gen_run *run, gen_error *err)
         return gen_fail(err, GEN_BAD_OPTION, "-o %s: music is written as .mid (with its picture beside it) or .npy",
                         path);
     gen_frame_sampling how = { .n = a->o.n ? a->o.n : 128,
-                               .temperature = a->o.temperature,
+                               .temperature = a->o.temperature >= 0 ? a->o.temperature : 1,
                                .seed = (uint64_t)(a->o.seed >= 0 ? a->o.seed : run->settings.train.seed) };
     GEN_TRY(find_start(a, run, how.seed, &how, err));
     int64_t total = how.n_start + how.n;
