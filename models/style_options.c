@@ -18,7 +18,7 @@ const gen_option gen_style_option_rows[] = {
     { "content-layers", OPT_STRING, O(content_layers), "",       0, 0, NULL, NULL, "layers with weights, as relu4_2:1 (default: the network's)", 0 },
     { "style-layers",   OPT_STRING, O(style_layers),   "",       0, 0, NULL, NULL, "layers with weights, as relu1_1:1,relu2_1:1 (default: the network's, equal)", 0 },
     { "content-weight", OPT_FLOAT,  O(content_weight), "1",      0, 1e15, NULL, NULL, "of the content's loss", 0 },
-    { "style-weight",   OPT_FLOAT,  O(style_weight),   "10",     0, 1e15, NULL, NULL, "of the style's loss", 0 },
+    { "style-weight",   OPT_FLOAT,  O(style_weight),   "20",     0, 1e15, NULL, NULL, "of the style's loss", 0 },
     { "tv",             OPT_FLOAT,  O(tv),             "1",      0, 1e15, NULL, NULL, "weight of the total variation: more is smoother", 0 },
     { "tv-kind",        OPT_CHOICE, O(tv_kind),        "nine",   0, 0, "l1|l1-mean|l2|nine", NULL, "how it is measured", 0 },
     { "style-loss",     OPT_CHOICE, O(style_loss),     "gram",   0, 0, "gram|w2", NULL, "differences of Gram matrices, or distance of Gaussians (slower)", 0 },
