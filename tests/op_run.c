@@ -2,10 +2,12 @@
 #include "tests/test.h"
 
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "core/rng.h"
 #include "core/thread.h"
+#include "tests/cuda_emulator.h"
 
 enum { FENCE = 64, MAX_BLOCKS = 256, MAX_RUNGS = 32, N_THREADS = 3 };
 
@@ -372,6 +374,14 @@ static void check_kernel(const op_case *c, const cpu_kernel *kernel, test_call *
         if (gen_shape_equal(&t->in[i].shape, &t->out[0].shape)) check_in_place(c, kernel, t, i, expected);
 }
 
+int32_t op_rungs(gen_op op, const cpu_kernel **rungs, int32_t max_rungs)
+{
+    const char *only = getenv("GEN_OP_RUNGS");
+    int32_t n = only && !strcmp(only, "cuda") ? 0 : cpu_kernel_rungs(op, cpu_isa_best(), rungs, max_rungs);
+    if (cuda_has(op) && n < max_rungs) rungs[n++] = &cuda_emulated_kernel;
+    return n;
+}
+
 void op_check(const op_case *c)
 {
     free_blocks_from(0); /* of a case that failed */
@@ -380,7 +390,7 @@ void op_check(const op_case *c)
     op_run_kernel(cpu_kernel_ref64(c->op), &expected.call);
     new_call(&t, c, sizeof(float));
     const cpu_kernel *rungs[MAX_RUNGS];
-    int32_t n = cpu_kernel_rungs(c->op, cpu_isa_best(), rungs, MAX_RUNGS);
+    int32_t n = op_rungs(c->op, rungs, MAX_RUNGS);
     assert_true(n >= 1);
     for (int32_t i = 0; i < n; i++)
         if (!rungs[i]->fits || rungs[i]->fits(&t.call)) check_kernel(c, rungs[i], &t, &expected);

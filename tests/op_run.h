@@ -1,4 +1,5 @@
-/* tests/op_run.h: runs one op on each rung of the CPU's ladder and compares with the double-precision reference.
+/* tests/op_run.h: runs one op on each rung of the CPU's ladder, and on the GPU's kernels in the block emulator (cuda_emulator.h), and compares with the
+ * double-precision reference.
  *
  *     op_case c = { .op = GEN_OP_ADD, .n_in = 2, .in = { S(2, 3), S(3) }, .tolerance = 1e-6 };
  *     op_check(&c);        // fails the running test with op, shapes, rung, element, got and expected
@@ -52,6 +53,9 @@ const char *op_case_text(const op_case *c);
 /* Every rung: right, wrote all and only that, any order of parts and any number of threads gives the same bits, in
  * place where allowed. */
 void op_check(const op_case *c);
+
+/* The rungs of an op: the CPU's, worst first, then the GPU's kernel in the emulator. $GEN_OP_RUNGS = cuda: only that. Returns their number. */
+int32_t op_rungs(gen_op op, const cpu_kernel **rungs, int32_t max_rungs);
 
 /* One call on one kernel, parts in order; for tests that need values. call's views must be filled. */
 void op_run_kernel(const cpu_kernel *kernel, const gen_call *call);

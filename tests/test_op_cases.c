@@ -85,7 +85,7 @@ static void each_rung_on_special_values(gen_op op)
     op_run_kernel(cpu_kernel_ref64(op), &call);
     in.data = x;
     const cpu_kernel *rungs[16];
-    int32_t n = cpu_kernel_rungs(op, cpu_isa_best(), rungs, 16);
+    int32_t n = op_rungs(op, rungs, 16);
     for (int32_t i = 0; i < n; i++) check_special(op, rungs[i], &call, expected);
 }
 
@@ -471,7 +471,7 @@ TEST(op_random_numbers_are_the_philox_words_that_rng_names)
 static void run_rungs(gen_call *call, const float *expected)
 {
     const cpu_kernel *rungs[16];
-    int32_t n = cpu_kernel_rungs(call->op, cpu_isa_best(), rungs, 16);
+    int32_t n = op_rungs(call->op, rungs, 16);
     int64_t count = gen_shape_count(&call->out[0].shape);
     call->epilogue.act = GEN_OP_COUNT;
     for (int32_t i = 0; i < n; i++) {

@@ -1,0 +1,56 @@
+/* kernels/cuda/launch.h: a call of the plan as a list of launches of kernel bodies. Plain C without CUDA: the plugin launches the list on a GPU, the tests
+ * run it in the block emulator.
+ *
+ *     cuda_launches list = { .arena = arena, .state = state };
+ *     GEN_TRY(cuda_lower(&call, &list, err));             // once with scratch = 0, to learn scratch_bytes; then with memory
+ *     for (int32_t i = 0; i < list.n; i++) … list.launch[i] …
+ */
+#ifndef GEN_KERNELS_CUDA_LAUNCH_H
+#define GEN_KERNELS_CUDA_LAUNCH_H
+
+#include "core/op.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef enum cuda_body {
+#define BODY(name) CUDA_BODY_##name,
+#include "kernels/cuda/body_list.h"
+#undef BODY
+    CUDA_BODY_COUNT
+} cuda_body;
+
+/* One launch: blocks of CUDA_THREADS threads; args: the body's name_args, at most 4 KB, which is what every GPU takes. */
+typedef struct cuda_launch {
+    cuda_body body;
+    int32_t blocks;
+    const void *args;
+    size_t args_bytes;
+} cuda_launch;
+
+typedef struct cuda_launches {
+    gen_arena *arena;           /* of launches and arguments; owned by the caller */
+    const gen_run_state *state; /* device memory with what changes from run to run */
+    uintptr_t scratch;          /* device memory, 64-byte aligned, used by one call after the other; 0: only count */
+    size_t scratch_bytes;       /* what the greediest call so far wants */
+    cuda_launch *launch;
+    int32_t n, room;
+    size_t call_bytes; /* private: scratch of the call that is being lowered */
+    bool no_memory;
+} cuda_launches;
+
+/* The body's name. */
+const char *cuda_body_name(cuda_body body);
+
+/* Is there a lowering for the op? */
+bool cuda_has(gen_op op);
+
+/* Appends the launches of a call. GEN_UNSUPPORTED with the op's name when there is none or a tensor has more than 2^30 elements (bodies count in 32 bits);
+ * GEN_NO_MEMORY. */
+gen_status cuda_lower(const gen_call *call, cuda_launches *list, gen_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

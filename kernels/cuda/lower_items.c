@@ -1,0 +1,224 @@
+/* Lowering of ops whose bodies have one thread an element: elementwise, movement, resampling, random numbers. */
+#include "kernels/cuda/lower.h"
+
+#include <string.h>
+
+/* ---- elementwise ---- */
+
+static void broadcast_strides(const gen_shape *x, const gen_shape *y, int32_t stride[GEN_MAX_RANK])
+{
+    int32_t from[GEN_MAX_RANK];
+    cuda_strides(x, from);
+    memset(stride, 0, GEN_MAX_RANK * sizeof *stride);
+    for (int32_t axis = 0; axis < x->rank; axis++)
+        if (x->dim[axis] != 1) stride[axis + y->rank - x->rank] = from[axis];
+}
+
+static void chain_shape(chain_args *a, const gen_call *c, const gen_shape *shape)
+{
+    a->n = (int32_t)gen_shape_count(shape);
+    a->rank = shape->rank;
+    for (int32_t axis = 0; axis < shape->rank; axis++) a->dim[axis] = (int32_t)shape->dim[axis];
+    a->n_in = c->n_in;
+    a->n_out = c->n_out;
+    for (int32_t k = 0; k < c->n_in; k++) {
+        a->in[k] = cuda_in(c, k);
+        if (gen_shape_count(&c->in[k].shape) == a->n) a->whole |= 1u << k;
+        else broadcast_strides(&c->in[k].shape, shape, a->stride[k]);
+    }
+    for (int32_t k = 0; k < c->n_out; k++) a->out[k] = c->out[k].data;
+}
+
+void lower_chain(const gen_call *c, cuda_launches *list)
+{
+    const gen_chain *chain = c->chain;
+    chain_args a = { 0 };
+    chain_shape(&a, c, &chain->shape);
+    a.n_code = chain->n_code;
+    memcpy(a.out_register, chain->out, sizeof a.out_register);
+    for (int32_t k = 0; k < chain->n_code; k++) {
+        const gen_chain_code *code = &chain->code[k];
+        a.code[k] = (chain_step){
+            (int16_t)code->op, { code->src[0], code->src[1], code->src[2] }, (float)code->a, (float)code->b
+        };
+    }
+    EMIT_ITEMS(list, chain, &a);
+}
+
+void lower_elementwise(const gen_call *c, cuda_launches *list)
+{
+    chain_args a = { 0 };
+    chain_shape(&a, c, &c->out[0].shape);
+    a.n_code = 1;
+    a.out_register[0] = (int16_t)c->n_in;
+    a.code[0] = (chain_step){ (int16_t)c->op, { 0, -1, -1 }, (float)c->attr->a, (float)c->attr->b };
+    for (int16_t k = 1; k < c->n_in; k++) a.code[0].src[k] = k;
+    EMIT_ITEMS(list, chain, &a);
+}
+
+/* ---- movement ---- */
+
+static void copy_shape(copy_args *a, const gen_call *c)
+{
+    const gen_shape *y = &c->out[0].shape;
+    a->x = cuda_in(c, 0);
+    a->y = cuda_out(c);
+    a->n = cuda_count(&c->out[0]);
+    a->rank = y->rank;
+    for (int32_t axis = 0; axis < y->rank; axis++) a->dim[axis] = (int32_t)y->dim[axis];
+}
+
+void lower_strided_copy(const gen_call *c, cuda_launches *list)
+{
+    const gen_shape *x = &c->in[0].shape;
+    int32_t from[GEN_MAX_RANK] = { 0 };
+    copy_args a = { 0 };
+    copy_shape(&a, c);
+    cuda_strides(x, from);
+    if (c->op == GEN_OP_BROADCAST) broadcast_strides(x, &c->out[0].shape, a.stride);
+    for (int32_t axis = 0; axis < x->rank && c->op == GEN_OP_TRANSPOSE; axis++)
+        a.stride[axis] = from[c->attr->perm[axis]];
+    for (int32_t axis = 0; axis < x->rank && c->op == GEN_OP_SLICE; axis++) {
+        a.first += (int32_t)c->attr->start[axis] * from[axis];
+        a.stride[axis] = (int32_t)c->attr->step[axis] * from[axis];
+    }
+    EMIT_ITEMS(list, copy, &a);
+}
+
+void lower_slice_t(const gen_call *c, cuda_launches *list)
+{
+    const gen_shape *x = &c->in[0].shape, *y = &c->out[0].shape;
+    slice_t_args a = { .x = cuda_in(c, 0), .y = cuda_out(c), .n = cuda_count(&c->out[0]), .rank = y->rank };
+    cuda_strides(x, a.x_stride);
+    for (int32_t axis = 0; axis < y->rank; axis++) {
+        a.dim[axis] = (int32_t)y->dim[axis];
+        a.x_dim[axis] = (int32_t)x->dim[axis];
+        a.start[axis] = (int32_t)c->attr->start[axis];
+        a.step[axis] = (int32_t)c->attr->step[axis];
+    }
+    EMIT_ITEMS(list, slice_t, &a);
+}
+
+void lower_pad(const gen_call *c, cuda_launches *list)
+{
+    bool back = c->op == GEN_OP_PAD_T;
+    const gen_shape *small = back ? &c->out[0].shape : &c->in[0].shape,
+                    *large = back ? &c->in[0].shape : &c->out[0].shape;
+    pad_args a = { .x = cuda_in(c, 0), .y = cuda_out(c), .n = cuda_count(&c->out[0]), .mode = c->attr->mode };
+    a.h = (int32_t)small->dim[1];
+    a.w = (int32_t)small->dim[2];
+    a.p = (int32_t)large->dim[1];
+    a.q = (int32_t)large->dim[2];
+    a.c = (int32_t)small->dim[3];
+    a.top = c->attr->window.pad[0];
+    a.left = c->attr->window.pad[1];
+    if (back) EMIT_ITEMS(list, pad_t, &a);
+    else EMIT_ITEMS(list, pad, &a);
+}
+
+/* Elements of one run of a shape from an axis on. */
+static int32_t run_length(const gen_shape *shape, int32_t axis)
+{
+    int64_t n = 1;
+    for (int32_t i = axis; i < shape->rank; i++) n *= shape->dim[i];
+    return (int32_t)n;
+}
+
+void lower_concat(const gen_call *c, cuda_launches *list)
+{
+    int32_t offset = 0, y_run = run_length(&c->out[0].shape, c->attr->axis);
+    for (int32_t i = 0; i < c->n_in; i++) {
+        int32_t run = run_length(&c->in[i].shape, c->attr->axis);
+        copy_rows_args a = { cuda_in(c, i), cuda_out(c), cuda_count(&c->in[i]), run, y_run, offset };
+        EMIT_ITEMS(list, copy_rows, &a);
+        offset += run;
+    }
+}
+
+void lower_assign(const gen_call *c, cuda_launches *list)
+{
+    int32_t n = cuda_count(&c->out[0]);
+    copy_rows_args a = { cuda_in(c, 1), cuda_out(c), n, n, n, 0 };
+    if (a.x != a.y) EMIT_ITEMS(list, copy_rows, &a);
+}
+
+static int32_t last_axis(const gen_shape *shape)
+{
+    return shape->rank ? (int32_t)shape->dim[shape->rank - 1] : 1;
+}
+
+void lower_lookup(const gen_call *c, cuda_launches *list)
+{
+    const float *first = cuda_in(c, 0);
+    float *y = cuda_out(c);
+    int32_t n = cuda_count(&c->out[0]), last = last_axis(&c->out[0].shape);
+    if (c->op == GEN_OP_GATHER) {
+        gather_args a = { first, cuda_in(c, 1), y, n, (int32_t)c->in[0].shape.dim[0], last };
+        EMIT_ITEMS(list, gather, &a);
+    } else if (c->op == GEN_OP_SCATTER_ADD) {
+        scatter_add_args a = { first, cuda_in(c, 1), y, n, cuda_count(&c->in[0]), last };
+        EMIT_ITEMS(list, scatter_add, &a);
+    } else {
+        one_hot_args a = { first, y, n, last };
+        EMIT_ITEMS(list, one_hot, &a);
+    }
+}
+
+/* ---- resampling ---- */
+
+static window_args window_of(const gen_window *w)
+{
+    window_args v;
+    memcpy(v.kernel, w->kernel, sizeof v.kernel);
+    memcpy(v.stride, w->stride, sizeof v.stride);
+    memcpy(v.dilation, w->dilation, sizeof v.dilation);
+    memcpy(v.pad, w->pad, sizeof v.pad); /* top, left */
+    return v;
+}
+
+void lower_pool(const gen_call *c, cuda_launches *list)
+{
+    bool adjoint = c->op == GEN_OP_MAX_PICK_T;
+    const gen_shape *x = &c->in[0].shape, *y = adjoint ? &c->in[1].shape : &c->out[0].shape;
+    pool_args a = {
+        .x = cuda_in(c, 0), .y = cuda_out(c), .n = cuda_count(&c->out[0]), .window = window_of(&c->attr->window)
+    };
+    a.v = c->n_in > 1 ? cuda_in(c, 1) : NULL;
+    a.h = (int32_t)x->dim[1];
+    a.w = (int32_t)x->dim[2];
+    a.p = (int32_t)y->dim[1];
+    a.q = (int32_t)y->dim[2];
+    a.c = (int32_t)x->dim[3];
+    a.back = c->op == GEN_OP_SUM_POOL_T;
+    if (adjoint) EMIT_ITEMS(list, max_pick_t, &a);
+    else if (c->op == GEN_OP_MAX_PICK) EMIT_ITEMS(list, max_pick, &a);
+    else EMIT_ITEMS(list, sum_pool, &a);
+}
+
+void lower_resize(const gen_call *c, cuda_launches *list)
+{
+    bool back = c->op == GEN_OP_RESIZE_T;
+    const gen_shape *x = back ? &c->out[0].shape : &c->in[0].shape, *y = back ? &c->in[0].shape : &c->out[0].shape;
+    resize_args a = { .x = cuda_in(c, 0), .y = cuda_out(c), .n = cuda_count(&c->out[0]) };
+    a.h = (int32_t)x->dim[1];
+    a.w = (int32_t)x->dim[2];
+    a.p = (int32_t)y->dim[1];
+    a.q = (int32_t)y->dim[2];
+    a.c = (int32_t)x->dim[3];
+    if (back) EMIT_ITEMS(list, resize_t, &a);
+    else EMIT_ITEMS(list, resize, &a);
+}
+
+/* ---- random numbers ---- */
+
+void lower_random(const gen_call *c, cuda_launches *list)
+{
+    const gen_shape *y = &c->out[0].shape;
+    int32_t samples = y->rank ? (int32_t)y->dim[0] : 1, sample = cuda_count(&c->out[0]) / samples;
+    random_args a = { .y = cuda_out(c), .state = list->state, .sample = sample, .op = (int32_t)c->op };
+    a.blocks = (sample + 3) / 4;
+    a.n = samples * a.blocks;
+    a.key = (uint32_t)(c->attr->key ^ c->attr->key >> 32);
+    a.a = (float)c->attr->a;
+    EMIT_ITEMS(list, random, &a);
+}
