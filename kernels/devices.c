@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "kernels/cpu/device.h"
+#include "kernels/cuda/plugin.h"
 
 enum { PATH_BYTES = 1024, MAX_GPUS = 64 };
 
@@ -32,10 +33,9 @@ static gen_status open_cpu64(int32_t index, int32_t threads, gen_device **device
     return cpu_device_open(true, threads, device, err);
 }
 
-/* ---- cuda: libgen_cuda.so exports gen_cuda_open ---- */
+/* ---- cuda: libgen_cuda.so, see kernels/cuda/plugin.h ---- */
 
 static const char plugin_file[] = "libgen_cuda.so";
-typedef gen_status (*cuda_open_fn)(int32_t index, gen_device **device, gen_error *err);
 
 /* Cuts the file name off a path; "" when it has no folder. */
 static void cut_to_folder(char *path)
@@ -90,9 +90,10 @@ static gen_status open_cuda(int32_t index, int32_t threads, gen_device **device,
     void *plugin = dlopen(path, RTLD_NOW | RTLD_LOCAL); /* stays open: its devices live in it */
     if (!plugin) return gen_fail(err, GEN_NO_DEVICE, "%s does not load: %s", plugin_file, dlerror());
     cuda_open_fn open_device;
-    *(void **)&open_device = dlsym(plugin, "gen_cuda_open"); /* the cast that POSIX prescribes */
-    if (!open_device) return gen_fail(err, GEN_NO_DEVICE, "%s has no gen_cuda_open: it is not of this version", path);
-    return open_device(index, device, err);
+    *(void **)&open_device = dlsym(plugin, CUDA_OPEN_NAME); /* the cast that POSIX prescribes */
+    if (!open_device)
+        return gen_fail(err, GEN_NO_DEVICE, "%s has no " CUDA_OPEN_NAME ": it is not of this version", path);
+    return open_device(GEN_VERSION, sizeof(gen_call), index, device, err);
 }
 
 static void describe_cuda(char *buffer, size_t bytes)

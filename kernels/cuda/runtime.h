@@ -1,0 +1,42 @@
+/* kernels/cuda/runtime.h: what the device asks of a GPU. plugin.cu fills it with the CUDA runtime, the tests with a recorder that runs launches in the block
+ * emulator: so all of device.c runs without a GPU.
+ *
+ *     gen_device *device;
+ *     GEN_TRY(cuda_device_new(&runtime, "cuda (NVIDIA H200)", &device, err));   // takes the runtime: close calls runtime.close
+ *
+ * Everything is ordered by one stream. Functions return 0, or a code that error_text explains.
+ */
+#ifndef GEN_KERNELS_CUDA_RUNTIME_H
+#define GEN_KERNELS_CUDA_RUNTIME_H
+
+#include "core/device.h"
+#include "kernels/cuda/launch.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+typedef struct cuda_runtime {
+    void *context;                                            /* first argument of all */
+    int (*alloc)(void *context, void **memory, size_t bytes); /* zeroed, 64-byte aligned; bytes > 0 */
+    void (*free)(void *context, void *memory);
+    int (*copy_in)(void *context, void *to, const void *from,
+                   size_t bytes); /* from: host memory, free to change on return */
+    int (*copy_out)(void *context, void *to, const void *from, size_t bytes); /* to: host memory, filled on return */
+    /* Between begin and end nothing but launch may be called; launches are recorded and not run. */
+    int (*capture_begin)(void *context);
+    int (*launch)(void *context, const cuda_launch *launch);
+    int (*capture_end)(void *context, void **graph); /* also after a launch that failed; graph is then NULL */
+    int (*graph_run)(void *context, void *graph);    /* enqueues all its launches */
+    void (*graph_free)(void *context, void *graph);  /* waits for runs of it */
+    const char *(*error_text)(int code);
+    void (*close)(void *context);
+} cuda_runtime;
+
+/* name: up to 127 characters, copied. On failure the runtime stays the caller's. */
+gen_status cuda_device_new(const cuda_runtime *runtime, const char *name, gen_device **device, gen_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

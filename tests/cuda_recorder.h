@@ -1,0 +1,25 @@
+/* tests/cuda_recorder.h: a GPU that is none: runtime.h filled with host memory, a recorder and the block emulator. It fails the running test where the code
+ * does what a capture forbids.
+ *
+ *     cuda_recorder r;
+ *     gen_device *device = cuda_recorder_open(&r);
+ *     …                                                     // anything that can be done with a device
+ *     device->ops->close(device);
+ */
+#ifndef GEN_TESTS_CUDA_RECORDER_H
+#define GEN_TESTS_CUDA_RECORDER_H
+
+#include "kernels/cuda/runtime.h"
+
+typedef struct cuda_recorder {
+    bool capturing, closed;
+    int32_t n_blocks, n_graphs;           /* alive */
+    int32_t n_launches, n_runs, n_copies; /* recorded launches, runs of graphs, copies in either direction: so far */
+    int32_t fail_at;                      /* the n-th call from now on that can fail does; 0: none */
+    struct recorded_graph *recording;
+} cuda_recorder;
+
+/* The device; recorder outlives it. */
+gen_device *cuda_recorder_open(cuda_recorder *recorder);
+
+#endif
