@@ -155,3 +155,15 @@ void gen_devices_describe(char *buffer, size_t bytes)
         used += (size_t)snprintf(buffer + used, bytes - used, "%-5s %s\n", rows[i].name, text);
     }
 }
+
+/* ---- one kernel of several: the CPU's ladder ---- */
+
+int32_t gen_device_rungs(gen_device *device, const gen_call *call, const char **names, int32_t max)
+{
+    return cpu_device_rungs(device, call, names, max);
+}
+
+gen_status gen_device_compile_rung(gen_device *device, const gen_call *call, int32_t i, gen_exec **exec, gen_error *err)
+{
+    return cpu_device_compile_rung(device, call, i, exec, err);
+}

@@ -19,6 +19,12 @@ gen_status gen_device_open(const char *name, int32_t threads, gen_device **devic
 /* A line for each device of this machine, or why it is not there; in buffer, lines end in '\n'. */
 void gen_devices_describe(char *buffer, size_t bytes);
 
+/* For measuring: the kernels that a device could run the call on, worst first, the last one being its choice: how many, and the names of the first max; 0 where
+ * a device has no choice. Then the same as device->ops->compile of that one call, but on kernel i of them. */
+int32_t gen_device_rungs(gen_device *device, const gen_call *call, const char **names, int32_t max);
+gen_status gen_device_compile_rung(gen_device *device, const gen_call *call, int32_t i, gen_exec **exec,
+                                   gen_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -43,6 +43,41 @@ double gen_graph_multiply_adds(const gen_graph *g)
     return total;
 }
 
+double gen_step_multiply_adds(const gen_plan *plan, const gen_plan_step *step)
+{
+    gen_node *in[4] = { 0 }; /* no product reads more */
+    if (!step->attr || step->n_in > 4) return 0;
+    for (int32_t i = 0; i < step->n_in; i++) in[i] = gen_graph_node(plan->graph, step->in[i]);
+    gen_node y = { .op = step->op,
+                   .n_in = step->n_in,
+                   .in = in,
+                   .shape = gen_graph_node(plan->graph, step->out[0])->shape,
+                   .attr = *step->attr };
+    return gen_node_multiply_adds(&y);
+}
+
+/* A chain reads a constant that is one number everywhere as a single number. */
+static double numbers_of(const gen_plan *plan, const gen_plan_step *step, int32_t id)
+{
+    const gen_node *node = gen_graph_node(plan->graph, id);
+    bool one = step->op == GEN_OP_CHAIN && gen_node_is_fill(gen_node_view_base(node));
+    return one ? 1 : count(&node->shape);
+}
+
+double gen_step_bytes(const gen_plan *plan, const gen_plan_step *step, size_t element_bytes)
+{
+    double numbers = 0;
+    for (int32_t i = 0; i < step->n_in; i++) {
+        bool again = false;
+        for (int32_t j = 0; j < i; j++) again = again || step->in[j] == step->in[i];
+        if (!again) numbers += numbers_of(plan, step, step->in[i]);
+    }
+    for (int32_t i = 0; i < step->n_out; i++) numbers += numbers_of(plan, step, step->out[i]);
+    if (step->bias >= 0) numbers += numbers_of(plan, step, step->bias);
+    if (step->residual >= 0) numbers += numbers_of(plan, step, step->residual);
+    return numbers * (double)element_bytes;
+}
+
 static gen_status measure(const gen_graph *g, gen_node **nodes, gen_device *device, size_t *bytes, gen_error *err)
 {
     int32_t n_outputs = gen_graph_outputs(g), n_assigns = gen_graph_assigns(g);

@@ -10,7 +10,7 @@
 #define GEN_MODELS_COST_H
 
 #include "core/device.h"
-#include "core/graph.h"
+#include "core/plan.h"
 
 #ifdef __cplusplus
 extern "C" {
@@ -18,6 +18,9 @@ extern "C" {
 
 double gen_node_multiply_adds(const gen_node *y); /* 0 for what is no product */
 double gen_graph_multiply_adds(const gen_graph *g);
+/* The same of one step of a plan, whatever was fused into it; and the bytes that it has to read and write: each input, result, bias and residual once. */
+double gen_step_multiply_adds(const gen_plan *plan, const gen_plan_step *step);
+double gen_step_bytes(const gen_plan *plan, const gen_plan_step *step, size_t element_bytes);
 /* Bytes on the device that a program of g would take for results, constants and scratch, planned but not taken. Parameters come on top. */
 gen_status gen_graph_bytes(const gen_graph *g, gen_device *device, size_t *bytes, gen_error *err);
 size_t gen_graph_param_bytes(const gen_graph *g, const gen_device *device);

@@ -196,6 +196,7 @@ static gen_status run_step(trainer *t, int64_t step, const gen_batch *batch, dou
     for (int64_t r = 0; r < t->runs; r++) {
         GEN_TRY(feed(t, batch, r, err));
         GEN_TRY(gen_program_run(t->train, state_of_run(t, step, r), err));
+        if (t->hooks.ran) t->hooks.ran(t->hooks.context, t->train);
         GEN_TRY(add_outputs(t, scalars, err));
     }
     *finite = isfinite(scalars[0]);

@@ -19,6 +19,9 @@ extern "C" {
 typedef struct gen_train_hooks {
     gen_sink sink;
     const volatile sig_atomic_t *stop; /* may be NULL; not 0: finish the step, save, return GEN_STOPPED */
+    /* Told after each run of the training graph, for profiles; may be NULL. */
+    void (*ran)(void *context, gen_program *program);
+    void *context; /* of ran */
 } gen_train_hooks;
 
 /* GEN_STOPPED when asked to (saved), GEN_NOT_FINITE with layer, step and last good checkpoint. */

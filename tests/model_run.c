@@ -203,7 +203,7 @@ static gen_status go(short_run *r, int64_t stop_after, gen_error *err)
 {
     r->stop_after = stop_after;
     r->stop = 0;
-    gen_train_hooks hooks = { { stop_in_time, r }, &r->stop };
+    gen_train_hooks hooks = { .sink = { stop_in_time, r }, .stop = &r->stop };
     return gen_train(r->run, &r->data, &hooks, err);
 }
 

@@ -91,6 +91,42 @@ TEST(cost_of_memory_is_what_a_program_takes)
     device->ops->close(device);
 }
 
+/* y = relu(x w + b) as one step: the work of the product, and each number once. */
+TEST(cost_of_a_fused_step_is_that_of_its_product)
+{
+    enum { M = 5, K = 7, N = 3 };
+    gen_graph *g = gen_graph_new();
+    gen_plan *plan = NULL;
+    gen_error err = { 0 };
+    gen_node *x = gen_input(g, "x", GEN_SHAPE(M, K));
+    gen_node *w = gen_param(g, "w", GEN_SHAPE(K, N), (gen_param_spec){ 0 });
+    gen_node *b = gen_param(g, "b", GEN_SHAPE(N), (gen_param_spec){ 0 });
+    gen_node *y = gen_relu(g, gen_add(g, gen_matmul(g, x, w, false, false), b));
+    TEST_OK(gen_plan_new(g, &(gen_plan_request){ .n_outputs = 1, .outputs = &y }, &plan, &err));
+    assert_int_equal(plan->n_steps, 1);
+    assert_true(gen_step_multiply_adds(plan, &plan->steps[0]) == M * K * N);
+    assert_true(gen_step_bytes(plan, &plan->steps[0], sizeof(float)) == 4.0 * (M * K + K * N + N + M * N));
+    gen_plan_free(plan);
+    gen_graph_free(g);
+}
+
+/* Numbers that a chain reads twice count once, and a constant that is one number everywhere as one. */
+TEST(cost_of_a_chain_is_what_it_reads_and_writes)
+{
+    enum { N = 100 };
+    gen_graph *g = gen_graph_new();
+    gen_plan *plan = NULL;
+    gen_error err = { 0 };
+    gen_node *x = gen_input(g, "x", GEN_SHAPE(N));
+    gen_node *y = gen_tanh(g, gen_mul(g, gen_add(g, x, gen_exp(g, x)), gen_sin(g, x)));
+    TEST_OK(gen_plan_new(g, &(gen_plan_request){ .n_outputs = 1, .outputs = &y }, &plan, &err));
+    assert_int_equal(plan->n_steps, 1);
+    assert_true(gen_step_multiply_adds(plan, &plan->steps[0]) == 0);
+    assert_true(gen_step_bytes(plan, &plan->steps[0], sizeof(float)) == 4.0 * 2 * N);
+    gen_plan_free(plan);
+    gen_graph_free(g);
+}
+
 TEST(cost_sizes_are_read_as_people_write_them)
 {
     gen_error err = { 0 };

@@ -93,6 +93,36 @@ TEST(device_cpu_profiles_since_it_was_switched_on)
     close_two_calls(&t);
 }
 
+/* Every rung that is offered serves the call, and gives what the others give. */
+TEST(device_cpu_runs_a_call_on_each_of_its_rungs)
+{
+    enum { MOST = 16 };
+    two_calls t;
+    gen_error err = { 0 };
+    gen_exec *exec = NULL;
+    const char *names[MOST] = { NULL };
+    open_two_calls(&t, "cpu");
+    int32_t n = gen_device_rungs(t.device, &t.calls[0], names, MOST);
+    assert_true(n >= 1 && n <= MOST);
+    assert_string_equal(names[0], "add ref");
+    float *host = gen_alloc(N, sizeof *host);
+    for (int32_t i = 0; i < n; i++) {
+        for (int32_t j = 0; j < i; j++) assert_string_not_equal(names[i], names[j]);
+        memset(t.y[0].data, 0xff, N * sizeof *host);
+        TEST_OK(gen_device_compile_rung(t.device, &t.calls[0], i, &exec, &err));
+        TEST_OK(t.device->ops->run(exec, &err));
+        TEST_OK(t.device->ops->download(t.device, host, t.y[0].data, N, &err));
+        for (int k = 0; k < N; k++) assert_true(host[k] == 2 * (float)k);
+        t.device->ops->exec_free(exec);
+    }
+    gen_free(host);
+    assert_int_equal(gen_device_compile_rung(t.device, &t.calls[0], n, &exec, &err), GEN_UNSUPPORTED);
+    close_two_calls(&t);
+    open_two_calls(&t, "cpu64");
+    assert_int_equal(gen_device_rungs(t.device, &t.calls[0], names, MOST), 0);
+    close_two_calls(&t);
+}
+
 TEST(device_cpu_refuses_an_op_without_kernel_by_name)
 {
     two_calls t;

@@ -122,7 +122,7 @@ static gen_status train(training *t, gen_error *err)
 {
     gen_sink own = { emit, t };
     GEN_TRY(gen_journal_open(t->run, &own, &t->journal, err));
-    gen_train_hooks hooks = { gen_journal_sink(t->journal), &t->stop };
+    gen_train_hooks hooks = { .sink = gen_journal_sink(t->journal), .stop = &t->stop };
     gen_status status = gen_train(t->run, &t->data, &hooks, err);
     return status == GEN_OK ? gen_journal_error(t->journal, err) : status;
 }

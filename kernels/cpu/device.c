@@ -102,34 +102,43 @@ static void exec_free(gen_exec *exec)
     gen_free(exec);
 }
 
-/* Which kernel, cut how, with how much memory: from shapes alone. */
-static gen_status choose_kernel(const cpu_device *cpu, const gen_call *call, cpu_step *step, gen_error *err)
+/* Cut how, with how much memory: from shapes alone. */
+static void set_up(const gen_call *call, const cpu_kernel *kernel, cpu_step *step)
 {
     step->call = call;
-    step->kernel = cpu->ref64 ? cpu_kernel_ref64(call->op) : cpu_kernel_find(call, cpu->isa);
-    if (!step->kernel)
-        return gen_fail(err, GEN_UNSUPPORTED, "%s: the cpu has no kernel for %s", call->name ? call->name : "a call",
-                        gen_op_get(call->op)->name);
+    step->kernel = kernel;
     step->work.n_phases = 1;
     for (int32_t phase = 0; phase < CPU_MAX_PHASES; phase++) step->work.parts[phase] = 1;
-    if (step->kernel->setup) step->kernel->setup(call, &step->work);
+    if (kernel->setup) kernel->setup(call, &step->work);
+}
+
+static gen_status choose_kernel(const cpu_device *cpu, const gen_call *call, cpu_step *step, gen_error *err)
+{
+    const cpu_kernel *kernel = cpu->ref64 ? cpu_kernel_ref64(call->op) : cpu_kernel_find(call, cpu->isa);
+    if (!kernel)
+        return gen_fail(err, GEN_UNSUPPORTED, "%s: the cpu has no kernel for %s", call->name ? call->name : "a call",
+                        gen_op_get(call->op)->name);
+    set_up(call, kernel, step);
     return GEN_OK;
 }
 
-static gen_status compile_step(const cpu_device *cpu, const gen_call *call, cpu_step *step, gen_error *err)
+static gen_status keep_memory(cpu_step *step, gen_error *err)
 {
-    GEN_TRY(choose_kernel(cpu, call, step, err));
     if (!step->work.keep_bytes) return GEN_OK;
     step->keep = gen_alloc(1, step->work.keep_bytes);
     return step->keep ? GEN_OK
                       : gen_fail(err, GEN_NO_MEMORY, "%zu bytes for %s", step->work.keep_bytes, step->kernel->name);
 }
 
-static gen_status compile_steps(const cpu_device *cpu, const gen_call *calls, gen_exec *exec, gen_error *err)
+/* kernel NULL: the best for each call. */
+static gen_status compile_steps(const cpu_device *cpu, const gen_call *calls, const cpu_kernel *kernel, gen_exec *exec,
+                                gen_error *err)
 {
     for (int32_t i = 0; i < exec->n_steps; i++) {
         cpu_step *step = &exec->steps[i];
-        GEN_TRY(compile_step(cpu, &calls[i], step, err));
+        if (kernel) set_up(&calls[i], kernel, step);
+        else GEN_TRY(choose_kernel(cpu, &calls[i], step, err));
+        GEN_TRY(keep_memory(step, err));
         exec->shared_bytes = larger(exec->shared_bytes, step->work.shared_bytes);
         exec->thread_bytes = larger(exec->thread_bytes, whole_lines(step->work.thread_bytes));
     }
@@ -141,19 +150,24 @@ static gen_status compile_steps(const cpu_device *cpu, const gen_call *calls, ge
                     exec->thread_bytes, n_threads);
 }
 
-static gen_status compile(gen_device *device, const gen_call *calls, int32_t n_calls, gen_exec **result, gen_error *err)
+static gen_status compile_on(const cpu_device *cpu, const gen_call *calls, int32_t n_calls, const cpu_kernel *kernel,
+                             gen_exec **result, gen_error *err)
 {
-    cpu_device *cpu = (cpu_device *)device;
     gen_exec *exec = gen_alloc(1, sizeof *exec);
     if (!exec) return gen_fail(err, GEN_NO_MEMORY, "a plan of %d calls", n_calls);
     exec->pool = cpu->pool;
     exec->n_steps = n_calls;
     exec->steps = gen_alloc((size_t)n_calls, sizeof *exec->steps);
-    gen_status status = exec->steps ? compile_steps(cpu, calls, exec, err)
+    gen_status status = exec->steps ? compile_steps(cpu, calls, kernel, exec, err)
                                     : gen_fail(err, GEN_NO_MEMORY, "a plan of %d calls", n_calls);
     if (status) exec_free(exec);
     else *result = exec;
     return status;
+}
+
+static gen_status compile(gen_device *device, const gen_call *calls, int32_t n_calls, gen_exec **exec, gen_error *err)
+{
+    return compile_on((const cpu_device *)device, calls, n_calls, NULL, exec, err);
 }
 
 static size_t compile_bytes(gen_device *device, const gen_call *calls, int32_t n_calls)
@@ -289,7 +303,7 @@ static double peak(gen_device *device)
     return best;
 }
 
-/* ---- open, close, describe ---- */
+/* ---- as a table of functions ---- */
 
 static void cpu_close(gen_device *device)
 {
@@ -302,6 +316,41 @@ static const gen_device_ops ops = { cpu_alloc, cpu_free, upload, download,  comp
                                     exec_free, profile,  peak,   cpu_close, compile_bytes };
 static const gen_device_ops ops64 = { cpu_alloc, cpu_free, upload64, download64, compile,      run,
                                       exec_free, profile,  NULL,     cpu_close,  compile_bytes };
+
+/* ---- one kernel, whatever else there is ---- */
+
+enum { MAX_RUNGS = 64 };
+
+/* The rungs that serve the call, worst first. */
+static int32_t find_rungs(const gen_device *device, const gen_call *call, const cpu_kernel *rungs[MAX_RUNGS])
+{
+    const cpu_kernel *all[MAX_RUNGS];
+    if (device->ops != &ops) return 0;
+    int32_t n = 0, n_all = cpu_kernel_rungs(call->op, ((const cpu_device *)device)->isa, all, MAX_RUNGS);
+    for (int32_t i = 0; i < n_all; i++)
+        if (!all[i]->fits || all[i]->fits(call)) rungs[n++] = all[i];
+    return n;
+}
+
+int32_t cpu_device_rungs(gen_device *device, const gen_call *call, const char **names, int32_t max)
+{
+    const cpu_kernel *rungs[MAX_RUNGS];
+    int32_t n = find_rungs(device, call, rungs);
+    for (int32_t i = 0; i < n && i < max; i++) names[i] = rungs[i]->name;
+    return n;
+}
+
+gen_status cpu_device_compile_rung(gen_device *device, const gen_call *call, int32_t i, gen_exec **exec, gen_error *err)
+{
+    const cpu_kernel *rungs[MAX_RUNGS];
+    int32_t n = find_rungs(device, call, rungs);
+    if (i < 0 || i >= n)
+        return gen_fail(err, GEN_UNSUPPORTED, "%s has %d kernels for %s, and no number %d", device->name, n,
+                        gen_op_get(call->op)->name, i);
+    return compile_on((const cpu_device *)device, call, 1, rungs[i], exec, err);
+}
+
+/* ---- open, close, describe ---- */
 
 static gen_status check_cap(gen_error *err)
 {

@@ -11,6 +11,11 @@
 /* ref64: every number is a double and every kernel the double-precision reference. threads: 0 = all cores. */
 gen_status cpu_device_open(bool ref64, int32_t threads, gen_device **device, gen_error *err);
 
+/* What gen_device_rungs and gen_device_compile_rung promise (kernels/devices.h); 0 kernels on another device, or the double-precision reference. */
+int32_t cpu_device_rungs(gen_device *device, const gen_call *call, const char **names, int32_t max);
+gen_status cpu_device_compile_rung(gen_device *device, const gen_call *call, int32_t i, gen_exec **exec,
+                                   gen_error *err);
+
 /* "AMD EPYC 9355P, avx512, 2 cores" */
 void cpu_describe(char *buffer, size_t bytes);
 

@@ -21,7 +21,8 @@ enum { CLI_GOOD = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 typedef struct cli_options {
     const char *output, *device, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind, *mode, *op,
-        *levels, *features, *mask, *sampler, *sample_steps, *spacing, *guidance, *eta, *churn, *clip, *to, *memory;
+        *levels, *features, *mask, *sampler, *sample_steps, *spacing, *guidance, *eta, *churn, *clip, *to, *memory,
+        *trace;
     int64_t json, quiet, threads, seed, n, frames, walk, is_samples, limit, add_label, sub_label, label, explain_memory,
         profile, markdown, steps, batch, resample, bits, components, quality, help;
     double strength, low, high, seconds;

@@ -14,6 +14,7 @@
 #include "models/report.h"
 #include "models/train.h"
 #include "tools/cli/cli.h"
+#include "tools/cli/profile.h"
 
 typedef struct training {
     cli_args *a;
@@ -25,6 +26,8 @@ typedef struct training {
     gen_eval_result result;
     gen_program *eval;
     double seconds;
+    cli_trace trace;
+    gen_error trace_error; /* why it could not be written */
     const volatile sig_atomic_t *stop;
 } training;
 
@@ -196,6 +199,23 @@ static gen_status write_report(training *t, gen_error *err)
     return gen_report_html(t->run, &t->result, t->seconds, err);
 }
 
+/* The first steps after the warm-up; the file is there as soon as they are done. */
+static void on_run(void *context, gen_program *program)
+{
+    training *t = context;
+    if (cli_trace_full(&t->trace)) return;
+    cli_trace_ran(&t->trace, program);
+    if (cli_trace_full(&t->trace)) cli_trace_write(&t->trace, t->a->o.trace, &t->trace_error);
+}
+
+/* Of a training too short for all its steps: what there is. */
+static gen_status finish_trace(training *t, gen_error *err)
+{
+    if (!cli_trace_full(&t->trace)) cli_trace_write(&t->trace, t->a->o.trace, &t->trace_error);
+    if (t->trace_error.status == GEN_OK) return GEN_OK;
+    return gen_fail(err, t->trace_error.status, "%s", t->trace_error.text);
+}
+
 static gen_status train_and_report(training *t, gen_error *err)
 {
     gen_journal *journal = NULL;
@@ -208,12 +228,15 @@ static gen_status train_and_report(training *t, gen_error *err)
     gen_model_context m = gen_run_context(t->run, t->run->settings.train.batch);
     if (t->run->settings.model->healthy)
         gen_emit_text(&t->terminal, t->run->progress.step, "note", "%s", t->run->settings.model->healthy(&m));
-    gen_train_hooks hooks = { gen_journal_sink(journal), t->stop };
+    gen_train_hooks hooks = {
+        .sink = gen_journal_sink(journal), .stop = t->stop, .ran = *t->a->o.trace ? on_run : NULL, .context = t
+    };
     gen_status status = gen_train(t->run, &t->data, &hooks, err);
     if (status == GEN_OK) status = gen_journal_error(journal, err);
     gen_journal_close(journal);
     t->seconds = cli_now_s() - start;
     if (status != GEN_OK) return status;
+    if (*t->a->o.trace) GEN_TRY(finish_trace(t, err));
     GEN_TRY(final_numbers(t, err));
     GEN_TRY(final_pictures(t, err));
     GEN_TRY(write_report(t, err));
@@ -222,7 +245,7 @@ static gen_status train_and_report(training *t, gen_error *err)
 
 static int run(cli_args *a, gen_error *err)
 {
-    training t = { .a = a, .terminal = cli_terminal(a) };
+    training t = { .a = a, .terminal = cli_terminal(a), .trace = { .arena = a->arena } };
     t.stop = cli_catch_stop();
     gen_status status = *a->o.resume ? open_old(&t, err) : open_new(&t, err);
     if (status == GEN_OK) status = train_and_report(&t, err);
@@ -232,5 +255,5 @@ static int run(cli_args *a, gen_error *err)
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
 
-static const char *const takes[] = { "data", "preset", "resume", "threads", "device", "json", "quiet", NULL };
+static const char *const takes[] = { "data", "preset", "resume", "trace", "threads", "device", "json", "quiet", NULL };
 const cli_verb cli_train = { "train", "MODEL", "train a model; --resume RUN goes on with one", takes, 1, run };

@@ -1,0 +1,130 @@
+/* gen bench: kernels of an op, and the trace of a step. */
+#define _XOPEN_SOURCE 700
+#include <math.h>
+#include <string.h>
+
+#include "io/json.h"
+#include "tests/cli_run.h"
+
+static double number(const gen_json *object, const char *key)
+{
+    gen_error err = { 0 };
+    double value;
+    TEST_OK(gen_json_double(object, key, &value, &err));
+    return value;
+}
+
+/* Calls `each` for every kernel of every call; returns how many kernels there were. */
+static int walk_kernels(const gen_json *calls, void (*each)(const gen_json *call, const gen_json *kernel))
+{
+    int n = 0;
+    for (const gen_json *call = gen_json_first(calls); call; call = gen_json_next(call))
+        for (const gen_json *k = gen_json_first(gen_json_get(call, "kernels")); k; k = gen_json_next(k), n++)
+            each(call, k);
+    return n;
+}
+
+static void check_rates(const gen_json *call, const gen_json *kernel)
+{
+    double ms = number(kernel, "ms");
+    assert_true(ms > 0 && number(call, "uses") >= 1);
+    assert_true(number(call, "flop") > 0 && number(call, "bytes") > 0);
+    assert_true(fabs(number(kernel, "gflop_s") * ms / (1e-6 * number(call, "flop")) - 1) < 1e-9);
+    assert_true(fabs(number(kernel, "gb_s") * ms / (1e-6 * number(call, "bytes")) - 1) < 1e-9);
+}
+
+TEST(cli_bench_times_every_kernel_of_an_op)
+{
+    gen_error err = { 0 };
+    gen_json *json;
+    need_binary();
+    expect_code("bench vae32 --op matmul --seconds 0.01 --threads 1 --json", GOOD);
+    TEST_OK(gen_json_parse(last.out, strlen(last.out), &json, &err));
+    const gen_json *calls = gen_json_get(json, "calls"), *first = gen_json_first(gen_json_first(calls));
+    assert_non_null(first);
+    const char *name =
+        gen_json_text(gen_json_get(gen_json_first(gen_json_get(gen_json_first(calls), "kernels")), "kernel"));
+    assert_string_equal(name, "matmul ref");
+    assert_true(walk_kernels(calls, check_rates) >= 4); /* the VAE's two dense layers, forward and backward */
+    gen_json_free(json);
+}
+
+TEST(cli_bench_times_the_largest_calls_of_all_workloads)
+{
+    need_binary();
+    expect_code("bench --op normal --seconds 0.01 --threads 1", GOOD);
+    assert_non_null(strstr(last.out, "vae32  normal"));
+    assert_non_null(strstr(last.out, "ddpm8  normal"));
+    assert_non_null(strstr(last.out, "GB/s"));
+}
+
+TEST(cli_bench_says_what_it_cannot_time)
+{
+    need_binary();
+    expect_says("bench --op conv2", USAGE, "did you mean conv2d?");
+    expect_says("bench vae33", USAGE, "no workload vae33");
+    expect_says("bench vae32 --op lstm --threads 1", FAILED, "no training step of vae32 runs lstm");
+    expect_says("bench style256 --op conv2d", USAGE, "style256 is no model");
+}
+
+/* ---- traces ------------------------------------------------------------------------------------------------------------------------------- */
+
+static gen_json *read_trace(const char *name)
+{
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    gen_bytes bytes;
+    gen_json *json;
+    TEST_OK(gen_file_read(in_work(name), GEN_FILE_ANY_SIZE, arena, &bytes, &err));
+    TEST_OK(gen_json_parse(bytes.data, bytes.size, &json, &err));
+    gen_arena_free(arena);
+    return json;
+}
+
+/* Steps one after the other, each filled by its calls in the order of the plan; returns how many events were products. */
+static int check_trace(const char *name)
+{
+    gen_json *json = read_trace(name);
+    int steps = 0, products = 0;
+    double at = 0, end = 0, call = 0; /* microseconds; the call that comes next */
+    for (const gen_json *e = gen_json_first(gen_json_get(json, "traceEvents")); e; e = gen_json_next(e)) {
+        double start = number(e, "ts"), dur = number(e, "dur"), slack = 1e-3; /* of numbers with 15 digits */
+        const gen_json *args = gen_json_get(e, "args");
+        assert_string_equal(gen_json_text(gen_json_get(e, "ph")), "X");
+        assert_true(dur >= 0 && number(e, "pid") == 1 && number(e, "tid") == 1);
+        if (!strcmp(gen_json_text(gen_json_get(e, "cat")), "step")) {
+            assert_true(fabs(at - end) < slack && start >= end - slack);
+            at = start, end = start + dur, call = 0, steps++;
+            continue;
+        }
+        assert_true(fabs(start - at) < slack && start + dur <= end + slack);
+        assert_true(number(args, "call") == call++);
+        if (gen_json_get(args, "gflop_s")) products += number(args, "gflop_s") > 0;
+        at = start + dur;
+    }
+    assert_true(fabs(at - end) < 1e-3 && end > 0);
+    assert_int_equal(steps, 3);
+    gen_json_free(json);
+    return products;
+}
+
+TEST(cli_bench_writes_a_trace)
+{
+    need_binary();
+    expect_code("bench vae32 --steps 1 --threads 1 --profile --trace bench.json", GOOD);
+    assert_non_null(strstr(last.out, "GFLOP/s"));
+    assert_non_null(strstr(last.out, "GB/s"));
+    assert_true(check_trace("bench.json") >= 3 * 20); /* eight conv layers and three dense ones, forward and backward */
+    expect_says("bench vae32 --steps 1 --threads 1 --trace no/such/folder.json", FAILED, "no/such");
+}
+
+TEST(cli_train_writes_a_trace)
+{
+    need_binary();
+    write_data(in_work("bars.idx3-ubyte"));
+    expect_code("train vae --data bars.idx3-ubyte --net mlp --hidden 16 --latent 2 --batch 8 --validation 16 --steps 6 "
+                "--quiet --threads 1 --out traced --trace train.json",
+                GOOD);
+    assert_true(check_trace("train.json") >= 3 * 4);
+    expect_says("train pca --data bars.idx3-ubyte --quiet --out fitted --trace pca.json", FAILED, "needs two steps");
+}

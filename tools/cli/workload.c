@@ -1,0 +1,111 @@
+/* The workloads of gen bench, and how one is made ready. */
+#define _POSIX_C_SOURCE 200809L
+#include "tools/cli/workload.h"
+
+#include <inttypes.h>
+#include <math.h>
+#include <string.h>
+
+#include "core/rng.h"
+#include "models/cost.h"
+#include "models/generate.h"
+
+// clang-format off
+static const cli_workload workloads[] = {
+    { "vae32", "vae", "bench-vae", 32, 28, 28, 1, { 0 }, 0, 0 },
+    { "vae128", "vae", "bench-vae", 128, 28, 28, 1, { 0 }, 0, 0 },
+    { "cyc128", "cyclegan", "bench-cyc128", 1, 128, 128, 3, { 0 }, 0, 0 },
+    { "ddpm8", "diffusion", "bench-ddpm8", 8, 32, 32, 3, { 0 }, 0, 0 },
+    { "ddpm-mnist", "diffusion", "ddpm-mnist", 64, 28, 28, 1, { 0 }, 0, 0 },
+    { "sample64", "diffusion", "ddpm-mnist", 64, 28, 28, 1, { 0 }, 10, 50 },
+    { "camel", "gan", "bench-camel", 64, 28, 28, 1, { 0 }, 0, 0 },
+    { "dcgan64", "gan", "bench-dcgan64", 64, 64, 64, 3, { 0 }, 0, 0 },
+    { "wgangp", "gan", "bench-wgangp", 64, 64, 64, 3, { 0 }, 0, 0 },
+    { "lstm", "music", "bench-lstm", 32, 33, 1, 2, { 128, 64 }, 0, 0 },
+    { "style256", NULL, "bench-style256", 1, 256, 256, 3, { 0 }, 0, 0 }, /* no model: bench_style.c */
+    { "style512", NULL, "bench-style256", 1, 512, 512, 3, { 0 }, 0, 0 },
+    { "style1024", NULL, "bench-style256", 1, 1024, 1024, 3, { 0 }, 0, 0 },
+};
+// clang-format on
+enum { N_WORKLOADS = sizeof workloads / sizeof *workloads };
+
+const cli_workload *cli_workload_at(int i)
+{
+    return i < N_WORKLOADS ? &workloads[i] : NULL;
+}
+
+const cli_workload *cli_workload_find(const char *name, gen_error *err)
+{
+    char known[200] = "";
+    for (int i = 0; i < N_WORKLOADS; i++) {
+        if (!strcmp(workloads[i].name, name)) return &workloads[i];
+        strncat(known, i ? ", " : "", sizeof known - strlen(known) - 1);
+        strncat(known, workloads[i].name, sizeof known - strlen(known) - 1);
+    }
+    gen_fail(err, GEN_BAD_OPTION, "there is no workload %s; there are %s", name, known);
+    return NULL;
+}
+
+/* ---- making one ready ------------------------------------------------------------------------------------------------------------------------ */
+
+static gen_status make_training(cli_loaded *l, cli_args *a, const cli_workload *w, gen_error *err)
+{
+    GEN_TRY(gen_run_program(&l->run, l->run.settings.model->train, "be trained", w->batch, &l->program, err));
+    l->gflop = 2e-9 * gen_graph_multiply_adds(gen_program_graph(l->program));
+    gen_model_context m = gen_run_context(&l->run, w->batch);
+    int64_t n = gen_model_step_images(l->run.settings.model, &m) * w->height * w->width * w->channels;
+    float *x = gen_arena_alloc(a->arena, (size_t)n * sizeof *x);
+    if (!x) return gen_fail(err, GEN_NO_MEMORY, "no memory for a batch");
+    for (int64_t i = 0; i < n; i++) {
+        x[i] = gen_uniform_from_word(gen_random_word(1, 0, (uint64_t)i));
+        if (w->words[0]) x[i] = floorf(x[i] * (float)w->words[i % w->channels]);
+    }
+    return gen_program_feed(l->program, "x", x, n, err);
+}
+
+/* Its weights become known, with their first values. */
+static gen_status make_sampling(cli_loaded *l, cli_args *a, const cli_workload *w, gen_error *err)
+{
+    char steps[24];
+    snprintf(steps, sizeof steps, "%" PRId64, w->steps);
+    GEN_TRY(gen_settings_set(&l->run.settings, "sample-steps", steps, err));
+    GEN_TRY(gen_run_program(&l->run, l->run.settings.model->denoise, "make pictures", w->batch, &l->program, err));
+    l->gflop = 2e-9 * gen_graph_multiply_adds(gen_program_graph(l->program)) * (double)w->steps;
+    l->n_pictures = w->batch;
+    l->pictures = gen_arena_alloc(a->arena, (size_t)(w->batch * w->height * w->width * w->channels) * sizeof(float));
+    return l->pictures ? GEN_OK : gen_fail(err, GEN_NO_MEMORY, "no memory for pictures");
+}
+
+gen_status cli_workload_load(cli_args *a, const cli_workload *w, gen_device *device, cli_loaded *l, gen_error *err)
+{
+    l->run = (gen_run){ .arena = a->arena,
+                        .folder = "",
+                        .data_name = "",
+                        .device = device,
+                        .params = gen_params_new(device),
+                        .height = w->height,
+                        .width = w->width,
+                        .channels = w->channels,
+                        .classes = w->classes,
+                        .vocabulary = { .n_fields = w->words[0] ? (int32_t)w->channels : 0,
+                                        .n_words = { w->words[0], w->words[1] } } };
+    if (!l->run.params) return gen_fail(err, GEN_NO_MEMORY, "no memory for a workload");
+    GEN_TRY(gen_settings_start(&l->run.settings, gen_model_find(w->model), a->arena, err));
+    GEN_TRY(gen_settings_preset(&l->run.settings, w->preset, err));
+    return w->steps ? make_sampling(l, a, w, err) : make_training(l, a, w, err);
+}
+
+gen_status cli_workload_step(cli_loaded *l, int64_t i, gen_error *err)
+{
+    double loss;
+    if (l->pictures)
+        return gen_generate(&l->run, &(gen_generation){ .n = l->n_pictures, .seed = (uint64_t)i }, l->pictures, err);
+    GEN_TRY(gen_program_run(l->program, (gen_run_state){ .seed = 1, .step = (uint64_t)i }, err));
+    return gen_program_fetch_scalar(l->program, gen_program_output_name(l->program, 0), &loss, err);
+}
+
+void cli_workload_unload(cli_loaded *l)
+{
+    gen_program_free(l->program);
+    gen_params_free(l->run.params);
+}
