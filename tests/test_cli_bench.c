@@ -115,16 +115,27 @@ TEST(cli_bench_writes_a_trace)
     assert_non_null(strstr(last.out, "GFLOP/s"));
     assert_non_null(strstr(last.out, "GB/s"));
     assert_true(check_trace("bench.json") >= 3 * 20); /* eight conv layers and three dense ones, forward and backward */
-    expect_says("bench vae32 --steps 1 --threads 1 --trace no/such/folder.json", FAILED, "no/such");
 }
+
+#define SMALL_TRAINING                                                                                                 \
+    "--data bars.idx3-ubyte --net mlp --hidden 16 --latent 2 --batch 8 --validation 16 --steps 6 --quiet --threads 1 "
 
 TEST(cli_train_writes_a_trace)
 {
     need_binary();
     write_data(in_work("bars.idx3-ubyte"));
-    expect_code("train vae --data bars.idx3-ubyte --net mlp --hidden 16 --latent 2 --batch 8 --validation 16 --steps 6 "
-                "--quiet --threads 1 --out traced --trace train.json",
-                GOOD);
+    expect_code("train vae " SMALL_TRAINING "--out traced --trace train.json", GOOD);
     assert_true(check_trace("train.json") >= 3 * 4);
+    expect_says("train vae " SMALL_TRAINING "--out lost --trace no/such/trace.json", FAILED, "no/such");
     expect_says("train pca --data bars.idx3-ubyte --quiet --out fitted --trace pca.json", FAILED, "needs two steps");
+}
+
+/* ---- scaling ------------------------------------------------------------------------------------------------------------------------------ */
+
+TEST(cli_bench_says_which_workloads_scale)
+{
+    need_binary();
+    expect_says("bench lstm --scaling", USAGE, "cyc128 and ddpm8 do");
+    expect_says("bench style256 --scaling", USAGE, "cyc128 and ddpm8 do");
+    expect_says("bench --scaling", USAGE, "usage: gen bench");
 }

@@ -42,6 +42,16 @@ static gen_status write_trace(timing *t, cli_args *a, gen_error *err)
     return cli_trace_write(&trace, a->o.trace, err);
 }
 
+gen_status cli_workload_time(cli_args *a, const cli_workload *w, gen_device *device, double *ms, gen_error *err)
+{
+    timing t = { .device = device };
+    gen_status status = cli_workload_load(a, w, device, &t.loaded, err);
+    if (status == GEN_OK) status = time_steps(&t, a, err);
+    if (status == GEN_OK) *ms = t.ms;
+    cli_workload_unload(&t.loaded);
+    return status;
+}
+
 /* Call by call, of which style transfer has none to show. */
 static gen_status look_inside(timing *t, cli_args *a, const cli_workload *w, gen_error *err)
 {
@@ -50,7 +60,8 @@ static gen_status look_inside(timing *t, cli_args *a, const cli_workload *w, gen
         return gen_fail(err, GEN_UNSUPPORTED, "%s is no model: its calls cannot be shown one by one", w->name);
     if (!t->device->ops->profile)
         return gen_fail(err, GEN_UNSUPPORTED, "%s does not measure single calls", t->device->name);
-    if (a->o.profile) GEN_TRY(cli_print_profile(t->loaded.program, a->arena, err));
+    const int64_t usual = 20;
+    if (a->o.profile) GEN_TRY(cli_print_profile(t->loaded.program, a->o.steps ? a->o.steps : usual, a->arena, err));
     return *a->o.trace ? write_trace(t, a, err) : GEN_OK;
 }
 
@@ -112,18 +123,21 @@ static gen_status bench(cli_args *a, const cli_workload *w, gen_error *err)
 
 static int run(cli_args *a, gen_error *err)
 {
-    if (!a->n_words && !*a->o.op) {
+    if (!a->n_words && !*a->o.op && !a->o.scaling) {
         for (int i = 0; cli_workload_at(i); i++) puts(cli_workload_at(i)->name);
         return CLI_GOOD;
     }
-    if (cli_need_words(&cli_bench, a, 0, 1, err) != GEN_OK) return CLI_USAGE;
+    if (cli_need_words(&cli_bench, a, !*a->o.op, 1, err) != GEN_OK) return CLI_USAGE;
     const cli_workload *w = a->n_words ? cli_workload_find(a->word[0], err) : NULL;
     if (a->n_words && !w) return CLI_USAGE;
-    gen_status status = *a->o.op ? cli_bench_op(a, w, err) : bench(a, w, err);
+    gen_status status = *a->o.op       ? cli_bench_op(a, w, err)
+                        : a->o.scaling ? cli_bench_scaling(a, w, err)
+                                       : bench(a, w, err);
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
 
-static const char *const takes[] = { "op", "seconds", "steps", "profile", "trace", "threads", "device", "json", NULL };
+static const char *const takes[] = { "op",    "scaling", "output", "seconds", "steps", "profile",
+                                     "trace", "threads", "device", "json",    NULL };
 const cli_verb cli_bench = {
     "bench", "[WORKLOAD]", "time a step of a workload, or with --op kernels; alone: names workloads", takes, 0, run
 };

@@ -111,21 +111,20 @@ gen_status cli_trace_write(cli_trace *t, const char *path, gen_error *err)
 
 /* ---- a table -------------------------------------------------------------------------------------------------------------------------------- */
 
-gen_status cli_print_profile(gen_program *program, gen_arena *arena, gen_error *err)
+gen_status cli_print_profile(gen_program *program, int64_t n_runs, gen_arena *arena, gen_error *err)
 {
-    enum { STEPS = 20 };
     const gen_plan *plan = gen_program_plan(program);
     double *seconds = gen_arena_alloc(arena, (size_t)plan->n_steps * sizeof *seconds), total = 0;
     char shape[64];
     if (!seconds) return gen_fail(err, GEN_NO_MEMORY, "no memory for a profile");
     gen_session_profile(gen_program_session(program), true, NULL);
-    for (int64_t i = 0; i < STEPS; i++)
+    for (int64_t i = 0; i < n_runs; i++)
         GEN_TRY(gen_program_run(program, (gen_run_state){ .seed = 1, .step = (uint64_t)i }, err));
     gen_session_profile(gen_program_session(program), false, seconds);
     for (int32_t i = 0; i < plan->n_steps; i++) total += seconds[i];
     for (int32_t i = 0; i < plan->n_steps; i++) {
         const gen_plan_step *step = &plan->steps[i];
-        double s = seconds[i] / STEPS, flops = 2 * gen_step_multiply_adds(plan, step);
+        double s = seconds[i] / (double)n_runs, flops = 2 * gen_step_multiply_adds(plan, step);
         double rate = 1e-9 * (flops > 0 ? flops : gen_step_bytes(plan, step, sizeof(float))) / s;
         printf("%4d  %-12s %-20.40s %-18s %8.3f ms %5.1f %% %8.1f %s\n", i, gen_op_get(step->op)->name, step->name,
                call_shape(plan, step, shape), 1e3 * s, 100 * seconds[i] / total, rate, flops > 0 ? "GFLOP/s" : "GB/s");

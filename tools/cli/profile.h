@@ -27,7 +27,7 @@ bool cli_trace_full(const cli_trace *t);
 /* Writes what was recorded, in the Trace Event Format of chrome://tracing and ui.perfetto.dev. GEN_UNSUPPORTED when no step was. */
 gen_status cli_trace_write(cli_trace *t, const char *path, gen_error *err);
 
-/* Runs 20 steps and prints a line for each call: its share, GFLOP/s or GB/s. */
-gen_status cli_print_profile(gen_program *program, gen_arena *arena, gen_error *err);
+/* Runs the program so many times and prints a line for each call: its share, GFLOP/s or GB/s. */
+gen_status cli_print_profile(gen_program *program, int64_t n_runs, gen_arena *arena, gen_error *err);
 
 #endif

@@ -37,6 +37,11 @@ void cli_workload_unload(cli_loaded *l);
 /* Step number i: a training step, or all pictures once. */
 gen_status cli_workload_step(cli_loaded *l, int64_t i, gen_error *err);
 
+/* The least time of a step in ms, two steps of warm-up apart: loaded, timed as --seconds or --steps say, unloaded. */
+gen_status cli_workload_time(cli_args *a, const cli_workload *w, gen_device *device, double *ms, gen_error *err);
+
+/* gen bench --scaling: the time of a step against the number of pictures and their size; drawn where there is --output (bench_scaling.c). */
+gen_status cli_bench_scaling(cli_args *a, const cli_workload *w, gen_error *err);
 /* gen bench --op: the kernels of an op on the shapes of a workload, or of all (bench_op.c). */
 gen_status cli_bench_op(cli_args *a, const cli_workload *only, gen_error *err);
 
