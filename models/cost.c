@@ -45,8 +45,8 @@ double gen_graph_multiply_adds(const gen_graph *g)
 
 double gen_step_multiply_adds(const gen_plan *plan, const gen_plan_step *step)
 {
-    gen_node *in[4] = { 0 }; /* no product reads more */
-    if (!step->attr || step->n_in > 4) return 0;
+    gen_node *in[4] = { 0 }; /* no product reads more, and none less than two */
+    if (!step->attr || step->n_in < 2 || step->n_in > 4) return 0;
     for (int32_t i = 0; i < step->n_in; i++) in[i] = gen_graph_node(plan->graph, step->in[i]);
     gen_node y = { .op = step->op,
                    .n_in = step->n_in,

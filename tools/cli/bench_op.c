@@ -67,9 +67,10 @@ static void describe(const gen_plan *plan, const gen_plan_step *step, char text[
     }
     add_text(text, "-> ");
     add_shape(text, plan, step->out[0]);
-    if (step->attr && step->op != GEN_OP_MATMUL) add_window(text, &step->attr->window);
-    if (step->op == GEN_OP_MATMUL && step->attr->trans_a) add_text(text, ", a transposed");
-    if (step->op == GEN_OP_MATMUL && step->attr->trans_b) add_text(text, ", b transposed");
+    const gen_attr *attr = step->attr;
+    if (attr && step->op != GEN_OP_MATMUL) add_window(text, &attr->window);
+    if (attr && step->op == GEN_OP_MATMUL && attr->trans_a) add_text(text, ", a transposed");
+    if (attr && step->op == GEN_OP_MATMUL && attr->trans_b) add_text(text, ", b transposed");
     if (step->bias >= 0) add_text(text, ", bias");
     if (step->residual >= 0) add_text(text, ", residual");
     if (step->act != GEN_OP_COUNT) {

@@ -129,10 +129,10 @@ static int run(cli_args *a, gen_error *err)
     }
     if (cli_need_words(&cli_bench, a, !*a->o.op, 1, err) != GEN_OK) return CLI_USAGE;
     const cli_workload *w = a->n_words ? cli_workload_find(a->word[0], err) : NULL;
-    if (a->n_words && !w) return CLI_USAGE;
-    gen_status status = *a->o.op       ? cli_bench_op(a, w, err)
-                        : a->o.scaling ? cli_bench_scaling(a, w, err)
-                                       : bench(a, w, err);
+    gen_status status;
+    if (*a->o.op && !a->n_words) status = cli_bench_op(a, NULL, err);
+    else if (!w) return CLI_USAGE;
+    else status = *a->o.op ? cli_bench_op(a, w, err) : a->o.scaling ? cli_bench_scaling(a, w, err) : bench(a, w, err);
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
 
