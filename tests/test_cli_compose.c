@@ -6,33 +6,8 @@
 #include <unistd.h>
 
 #include "io/midi.h"
+#include "tests/cli_shell.h"
 #include "tests/test.h"
-
-static char out[8192]; /* what the last command printed, on both streams */
-
-static const char *binary(void)
-{
-    const char *named = getenv("GEN_BINARY"), *built = GEN_BUILD_DIR "/gen";
-    return named ? named : built;
-}
-
-/* Runs gen with these words in folder; its exit code. */
-static int gen(const char *folder, const char *words)
-{
-    char command[3000];
-    snprintf(command, sizeof command, "cd '%s' && '%s' %s 2>&1", folder, binary(), words);
-    FILE *pipe = popen(command, "r"); /* NOLINT: the words are ours */
-    assert_non_null(pipe);
-    out[fread(out, 1, sizeof out - 1, pipe)] = 0;
-    int status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
-
-static void need(const char *words)
-{
-    if (!strstr(out, words)) fail_msg("no '%s' in:\n%s", words, out);
-}
 
 static void write_tune(const char *folder, int number)
 {
@@ -59,7 +34,7 @@ static const char *prepare(void)
     static char folder[1024];
     char tunes[1100], text[20000] = "";
     gen_error err = { 0 };
-    if (access(binary(), X_OK)) TEST_SKIP("there is no gen: neither $GEN_BINARY nor in the build folder");
+    shell_need_binary();
     snprintf(folder, sizeof folder, "%s", test_folder());
     snprintf(tunes, sizeof tunes, "%s/tunes", folder);
     TEST_OK(gen_folder_make(tunes, &err));
@@ -91,72 +66,75 @@ static void same_files(const char *folder, const char *a, const char *b)
 TEST(cli_composes_the_same_for_any_threads)
 {
     const char *folder = prepare();
-    if (gen(folder, "train music --data tunes --tokens pairs --attention 1 --out r" TINY)) fail_msg("%s", out);
-    need("test tokens:  loss");
-    assert_int_equal(gen(folder, "compose r -o a.mid --seed 5 --bars 4 --threads 1"), 0);
-    need("4 bars");
-    assert_int_equal(gen(folder, "compose r -o b.mid --seed 5 --bars 4 --threads 2 --json"), 0);
-    need("\"bars\":4");
+    if (shell_gen(folder, "train music --data tunes --tokens pairs --attention 1 --out r" TINY))
+        fail_msg("%s", shell_out);
+    shell_need("test tokens:  loss");
+    assert_int_equal(shell_gen(folder, "compose r -o a.mid --seed 5 --bars 4 --threads 1"), 0);
+    shell_need("4 bars");
+    assert_int_equal(shell_gen(folder, "compose r -o b.mid --seed 5 --bars 4 --threads 2 --json"), 0);
+    shell_need("\"bars\":4");
     same_files(folder, "a.mid", "b.mid");
-    if (gen(folder,
+    if (shell_gen(
+            folder,
             "compose r -o c.mid --prime tunes/tune03.mid --bars 10 --key 'D minor' --instrument cello --tempo 90"))
-        fail_msg("%s", out);
-    assert_int_equal(gen(folder, "info c.mid"), 0);
-    need("Cello");
-    need("tempo 90");
-    if (gen(folder, "eval r --pieces 3 --bars 2 --baseline kneser-ney --json")) fail_msg("%s", out);
-    need("\"perplexity\"");
-    need("\"kneser_ney\"");
-    need("\"in_key\"");
+        fail_msg("%s", shell_out);
+    assert_int_equal(shell_gen(folder, "info c.mid"), 0);
+    shell_need("Cello");
+    shell_need("tempo 90");
+    if (shell_gen(folder, "eval r --pieces 3 --bars 2 --baseline kneser-ney --json")) fail_msg("%s", shell_out);
+    shell_need("\"perplexity\"");
+    shell_need("\"kneser_ney\"");
+    shell_need("\"in_key\"");
 }
 
 /* Published for the vocabulary of 387 chords and 18 durations: Keras counts one bias for each LSTM. */
 TEST(cli_counts_the_cello_models_parameters_both_ways)
 {
     const char *folder = prepare();
-    assert_int_equal(gen(folder, "info gdl-cello"), 0);
-    need("trainable parameters 1140170");
-    need("as Keras counts: 1138122");
+    assert_int_equal(shell_gen(folder, "info gdl-cello"), 0);
+    shell_need("trainable parameters 1140170");
+    shell_need("as Keras counts: 1138122");
 }
 
 TEST(cli_says_why_it_cannot_compose)
 {
     const char *folder = prepare();
-    if (gen(folder, "train music --data tunes --tokens melody --out r" TINY)) fail_msg("%s", out);
-    assert_int_equal(gen(folder, "compose r -o x.png"), 2);
-    need(".mid");
-    assert_int_equal(gen(folder, "compose r -o x.mid --key H"), 2);
-    need("D minor");
-    assert_int_equal(gen(folder, "compose r -o x.mid --instrument kazoo"), 2);
-    need("General MIDI");
-    assert_int_equal(gen(folder, "compose r -o x.mid --prime tunes/tune03.mid --bars 2"), 2);
-    need("has 7.5 bars already");
-    assert_int_equal(gen(folder, "compose r -o x.mid --prime no.mid"), 1);
-    need("no.mid");
-    assert_int_equal(gen(folder, "sample r"), 1);
-    need("gen compose r");
-    assert_int_equal(gen(folder, "train music --data cats.txt --out s --tokens pairs" TINY), 1);
-    assert_int_equal(gen(folder, "eval r --baseline kneser-ney --data tunes/tune00.mid"), 0);
+    if (shell_gen(folder, "train music --data tunes --tokens melody --out r" TINY)) fail_msg("%s", shell_out);
+    assert_int_equal(shell_gen(folder, "compose r -o x.png"), 2);
+    shell_need(".mid");
+    assert_int_equal(shell_gen(folder, "compose r -o x.mid --key H"), 2);
+    shell_need("D minor");
+    assert_int_equal(shell_gen(folder, "compose r -o x.mid --instrument kazoo"), 2);
+    shell_need("General MIDI");
+    assert_int_equal(shell_gen(folder, "compose r -o x.mid --prime tunes/tune03.mid --bars 2"), 2);
+    shell_need("has 7.5 bars already");
+    assert_int_equal(shell_gen(folder, "compose r -o x.mid --prime no.mid"), 1);
+    shell_need("no.mid");
+    assert_int_equal(shell_gen(folder, "sample r"), 1);
+    shell_need("gen compose r");
+    assert_int_equal(shell_gen(folder, "train music --data cats.txt --out s --tokens pairs" TINY), 1);
+    assert_int_equal(shell_gen(folder, "eval r --baseline kneser-ney --data tunes/tune00.mid"), 0);
 }
 
 TEST(cli_trains_on_text_and_goes_on_with_it)
 {
     const char *folder = prepare();
-    if (gen(folder, "train text --data cats.txt --out r" TINY)) fail_msg("%s", out);
-    assert_int_equal(gen(folder, "sample r --prime 'The cat' --n 30 --seed 2 --threads 1"), 0);
-    need("The cat");
-    assert_int_equal(gen(folder, "sample r --prime 'The cat' --n 30 --seed 2 -o a.txt --threads 1"), 0);
-    assert_int_equal(gen(folder, "sample r --prime 'The cat' --n 30 --seed 2 -o b.txt --threads 2"), 0);
+    if (shell_gen(folder, "train text --data cats.txt --out r" TINY)) fail_msg("%s", shell_out);
+    assert_int_equal(shell_gen(folder, "sample r --prime 'The cat' --n 30 --seed 2 --threads 1"), 0);
+    shell_need("The cat");
+    assert_int_equal(shell_gen(folder, "sample r --prime 'The cat' --n 30 --seed 2 -o a.txt --threads 1"), 0);
+    assert_int_equal(shell_gen(folder, "sample r --prime 'The cat' --n 30 --seed 2 -o b.txt --threads 2"), 0);
     same_files(folder, "a.txt", "b.txt");
-    assert_int_equal(gen(folder, "eval r"), 0);
-    need("perplexity");
-    if (gen(folder, "train text --data cats.txt --tokens words --bidirectional --out two" TINY)) fail_msg("%s", out);
-    assert_int_equal(gen(folder, "eval two"), 0);
-    assert_int_equal(gen(folder, "sample two"), 1);
-    need("cannot go on with one");
-    if (gen(folder, "train text --data tunes/../dogs.txt --out dogs" TINY)) fail_msg("%s", out);
-    assert_int_equal(gen(folder, "sample r --weights dogs/checkpoints/latest"), 1);
-    need("its vocabulary is not that of r");
-    assert_int_equal(gen(folder, "train text --out three"), 2);
-    need("needs --data");
+    assert_int_equal(shell_gen(folder, "eval r"), 0);
+    shell_need("perplexity");
+    if (shell_gen(folder, "train text --data cats.txt --tokens words --bidirectional --out two" TINY))
+        fail_msg("%s", shell_out);
+    assert_int_equal(shell_gen(folder, "eval two"), 0);
+    assert_int_equal(shell_gen(folder, "sample two"), 1);
+    shell_need("cannot go on with one");
+    if (shell_gen(folder, "train text --data tunes/../dogs.txt --out dogs" TINY)) fail_msg("%s", shell_out);
+    assert_int_equal(shell_gen(folder, "sample r --weights dogs/checkpoints/latest"), 1);
+    shell_need("its vocabulary is not that of r");
+    assert_int_equal(shell_gen(folder, "train text --out three"), 2);
+    shell_need("needs --data");
 }

@@ -9,28 +9,8 @@
 #include "io/image.h"
 #include "io/midi.h"
 #include "io/npy.h"
+#include "tests/cli_shell.h"
 #include "tests/test.h"
-
-static char out[8192]; /* what the last command printed, on both streams */
-
-static const char *binary(void)
-{
-    const char *named = getenv("GEN_BINARY"), *built = GEN_BUILD_DIR "/gen";
-    return named ? named : built;
-}
-
-/* Runs gen with these words in folder; its exit code. */
-static int gen(const char *folder, const char *words)
-{
-    char command[3000];
-    snprintf(command, sizeof command, "cd '%s' && '%s' %s 2>&1", folder, binary(), words);
-    FILE *pipe = popen(command, "r"); /* NOLINT: the words are ours */
-    assert_non_null(pipe);
-    out[fread(out, 1, sizeof out - 1, pipe)] = 0;
-    int status = pclose(pipe);
-    assert_true(WIFEXITED(status));
-    return WEXITSTATUS(status);
-}
 
 static const gen_midi_note tune[] = {
     { 0, 480, 0, 60, 100, 0, 42 }, { 480, 480, 0, 64, 90, 0, 42 }, { 960, 960, 0, 67, 80, 0, 42 },
@@ -48,7 +28,7 @@ static const char *prepare(void)
     gen_arena *arena = gen_arena_new();
     gen_midi midi;
     gen_bytes file;
-    if (access(binary(), X_OK)) TEST_SKIP("there is no gen: neither $GEN_BINARY nor in the build folder");
+    shell_need_binary();
     snprintf(folder, sizeof folder, "%s", test_folder());
     TEST_OK(gen_midi_from_notes(tune, N, &plan, arena, &midi, &err));
     TEST_OK(gen_midi_write(&midi, arena, &file, &err));
@@ -65,24 +45,19 @@ static gen_bytes read_made(const char *folder, const char *name, gen_arena *aren
     return file;
 }
 
-static void need(const char *words)
-{
-    if (!strstr(out, words)) fail_msg("no '%s' in:\n%s", words, out);
-}
-
 TEST(cli_info_says_what_is_in_a_tune)
 {
     const char *folder = prepare();
-    assert_int_equal(gen(folder, "info tune.mid"), 0);
-    need("format 1, 4 tracks, 6 notes, 0:04.000");
-    need("tempo 90 quarters a minute, time 3/4, sounds like C major");
-    need("melody");
-    need("C4 to G4     Cello");
-    need("b\xc3\xa4sse");
-    need("drums");
-    assert_int_equal(gen(folder, "info tune.mid --json"), 0);
-    need("\"seconds\":4");
-    need("\"key\":\"C major\"");
+    assert_int_equal(shell_gen(folder, "info tune.mid"), 0);
+    shell_need("format 1, 4 tracks, 6 notes, 0:04.000");
+    shell_need("tempo 90 quarters a minute, time 3/4, sounds like C major");
+    shell_need("melody");
+    shell_need("C4 to G4     Cello");
+    shell_need("b\xc3\xa4sse");
+    shell_need("drums");
+    assert_int_equal(shell_gen(folder, "info tune.mid --json"), 0);
+    shell_need("\"seconds\":4");
+    shell_need("\"key\":\"C major\"");
 }
 
 TEST(cli_plot_draws_a_tune_in_the_colours_of_its_tracks)
@@ -92,13 +67,13 @@ TEST(cli_plot_draws_a_tune_in_the_colours_of_its_tracks)
     gen_arena *arena = gen_arena_new();
     gen_image image;
     int blue = 0, orange = 0, green = 0;
-    int code = gen(folder, "plot tune.mid -o roll.png");
-    if (code && strstr(out, "cairo")) {
+    int code = shell_gen(folder, "plot tune.mid -o roll.png");
+    if (code && strstr(shell_out, "cairo")) {
         gen_arena_free(arena);
         TEST_SKIP("no plugin for plots");
     }
     assert_int_equal(code, 0);
-    need("roll.png: 6 notes");
+    shell_need("roll.png: 6 notes");
     gen_bytes png = read_made(folder, "roll.png", arena);
     TEST_OK(gen_image_read(png.data, png.size, arena, &image, &err));
     for (int i = 0; i < image.width_px * image.height_px; i++) {
@@ -139,12 +114,12 @@ static void check_same_notes(const char *folder, const char *name)
 TEST(cli_convert_to_json_and_back_keeps_every_note)
 {
     const char *folder = prepare();
-    assert_int_equal(gen(folder, "convert tune.mid tune.json"), 0);
-    assert_int_equal(gen(folder, "convert tune.json again.mid"), 0);
+    assert_int_equal(shell_gen(folder, "convert tune.mid tune.json"), 0);
+    assert_int_equal(shell_gen(folder, "convert tune.json again.mid"), 0);
     check_same_notes(folder, "again.mid");
-    assert_int_equal(gen(folder, "info again.mid"), 0);
-    need("time 3/4");
-    need("melody");
+    assert_int_equal(shell_gen(folder, "info again.mid"), 0);
+    shell_need("time 3/4");
+    shell_need("melody");
 }
 
 TEST(cli_convert_to_a_roll_and_back_keeps_what_a_roll_can_say)
@@ -153,37 +128,37 @@ TEST(cli_convert_to_a_roll_and_back_keeps_what_a_roll_can_say)
     gen_error err = { 0 };
     gen_arena *arena = gen_arena_new();
     gen_npy roll;
-    assert_int_equal(gen(folder, "convert tune.mid roll.npy --pitches 88 --steps-per-quarter 2"), 0);
-    need("left out: 1 notes of drums, 0 of other pitches");
+    assert_int_equal(shell_gen(folder, "convert tune.mid roll.npy --pitches 88 --steps-per-quarter 2"), 0);
+    shell_need("left out: 1 notes of drums, 0 of other pitches");
     gen_bytes file = read_made(folder, "roll.npy", arena);
     TEST_OK(gen_npy_read(file.data, file.size, arena, &roll, &err));
     assert_int_equal(roll.dims[0] * 1000 + roll.dims[1], 12088);
     assert_true(roll.values[60 - 21] == 100.0F / 127 && roll.values[2 * 88 + 60 - 21] == 0);
-    assert_int_equal(gen(folder, "convert roll.npy roll.mid --tempo 90 --steps-per-quarter 2"), 0);
-    assert_int_equal(gen(folder, "info roll.mid"), 0);
-    need("5 notes, 0:04.000");
+    assert_int_equal(shell_gen(folder, "convert roll.npy roll.mid --tempo 90 --steps-per-quarter 2"), 0);
+    assert_int_equal(shell_gen(folder, "info roll.mid"), 0);
+    shell_need("5 notes, 0:04.000");
     gen_arena_free(arena);
 }
 
 TEST(cli_convert_refuses_what_it_cannot)
 {
     const char *folder = prepare();
-    assert_int_equal(gen(folder, "convert tune.mid tune.png"), 2);
-    need("no way from .mid to .png; gen converts music");
-    assert_int_equal(gen(folder, "convert tune.mid"), 2);
-    assert_int_equal(gen(folder, "convert none.mid a.json"), 1);
+    assert_int_equal(shell_gen(folder, "convert tune.mid tune.png"), 2);
+    shell_need("no way from .mid to .png; gen converts music");
+    assert_int_equal(shell_gen(folder, "convert tune.mid"), 2);
+    assert_int_equal(shell_gen(folder, "convert none.mid a.json"), 1);
     gen_error err = { 0 };
     gen_arena *arena = gen_arena_new();
     static const char bad[] = "{\"notes\":[{\"start\":0,\"duration\":1,\"pitch\":200}]}";
     TEST_OK(gen_file_write(gen_path_join(arena, folder, "bad.json"), bad, sizeof bad - 1, &err));
-    assert_int_equal(gen(folder, "convert bad.json bad.mid"), 1);
-    need("pitch is 200; 0 to 127 were expected");
+    assert_int_equal(shell_gen(folder, "convert bad.json bad.mid"), 1);
+    shell_need("pitch is 200; 0 to 127 were expected");
     float three[3] = { 0 };
     gen_bytes npy;
     TEST_OK(gen_npy_write(three, (int64_t[]){ 1, 3 }, 2, arena, &npy, &err));
     TEST_OK(gen_file_write(gen_path_join(arena, folder, "bad.npy"), npy.data, npy.size, &err));
-    assert_int_equal(gen(folder, "convert bad.npy bad.mid"), 1);
-    need("[T,128] or [T,88]");
+    assert_int_equal(shell_gen(folder, "convert bad.npy bad.mid"), 1);
+    shell_need("[T,128] or [T,88]");
     gen_arena_free(arena);
 }
 
@@ -198,26 +173,27 @@ TEST(cli_render_writes_sound_and_says_how_loud_it_is)
 {
     const char *folder = prepare();
     gen_arena *arena = gen_arena_new();
-    int code = gen(folder, "render tune.mid -o tune.wav --tail 1 --rate 22050 --mono --gain 10");
-    if (code && (strstr(out, "FluidSynth") || strstr(out, "libsndfile") || strstr(out, "no SoundFont"))) {
+    int code = shell_gen(folder, "render tune.mid -o tune.wav --tail 1 --rate 22050 --mono --gain 10");
+    if (code &&
+        (strstr(shell_out, "FluidSynth") || strstr(shell_out, "libsndfile") || strstr(shell_out, "no SoundFont"))) {
         gen_arena_free(arena);
         TEST_SKIP("no plugins for sound, or no SoundFont");
     }
     assert_int_equal(code, 0);
-    need("5.00 s of sound");
-    need("samples were clipped; --gain");
+    shell_need("5.00 s of sound");
+    shell_need("samples were clipped; --gain");
     gen_bytes wav = read_made(folder, "tune.wav", arena);
     assert_int_equal(wav.size, 44 + 5 * 22050 * 2);
     assert_int_equal(u32_at(&wav, 24), 22050);
-    assert_int_equal(gen(folder, "render tune.mid -o tune.flac --json"), 0);
-    need("\"clipped\":0");
-    assert_int_equal(gen(folder, "render tune.mid --gain 0"), 1);
-    need("the result is silent: the gain is 0");
+    assert_int_equal(shell_gen(folder, "render tune.mid -o tune.flac --json"), 0);
+    shell_need("\"clipped\":0");
+    assert_int_equal(shell_gen(folder, "render tune.mid --gain 0"), 1);
+    shell_need("the result is silent: the gain is 0");
     assert_int_equal(access(gen_path_join(arena, folder, "tune.mid.wav"), F_OK), -1);
-    assert_int_equal(gen(folder, "render tune.mid -o tune.mp3"), 2);
-    need(".wav, .flac or .ogg");
-    assert_int_equal(gen(folder, "render tune.mid --soundfont none.sf2"), 1);
-    need("there is no SoundFont none.sf2");
+    assert_int_equal(shell_gen(folder, "render tune.mid -o tune.mp3"), 2);
+    shell_need(".wav, .flac or .ogg");
+    assert_int_equal(shell_gen(folder, "render tune.mid --soundfont none.sf2"), 1);
+    shell_need("there is no SoundFont none.sf2");
     gen_arena_free(arena);
 }
 
@@ -228,31 +204,31 @@ TEST(cli_a_model_of_frames_is_trained_evaluated_and_sampled)
 {
     const char *folder = prepare();
     gen_arena *arena = gen_arena_new();
-    assert_int_equal(gen(folder, "train poly --hidden 8 --window 40 --steps 3 --batch 8 --out run --threads 1 --quiet"),
-                     0);
-    assert_non_null(strstr(out, "10449 test frames")); /* 10496, less the first of 47 pieces */
-    assert_int_equal(gen(folder, "eval run --baseline bernoulli"), 0);
-    need("10449 test frames of chorales");
-    need("bernoulli        10.8");
-    assert_int_equal(gen(folder, "eval run --baseline kneser-ney"), 2);
-    assert_int_equal(gen(folder, "sample run -o new.mid --n 32 --seed 3"), 0);
+    assert_int_equal(
+        shell_gen(folder, "train poly --hidden 8 --window 40 --steps 3 --batch 8 --out run --threads 1 --quiet"), 0);
+    assert_non_null(strstr(shell_out, "10449 test frames")); /* 10496, less the first of 47 pieces */
+    assert_int_equal(shell_gen(folder, "eval run --baseline bernoulli"), 0);
+    shell_need("10449 test frames of chorales");
+    shell_need("bernoulli        10.8");
+    assert_int_equal(shell_gen(folder, "eval run --baseline kneser-ney"), 2);
+    assert_int_equal(shell_gen(folder, "sample run -o new.mid --n 32 --seed 3"), 0);
     gen_bytes file = read_made(folder, "new.mid", arena);
     gen_error err = { 0 };
     gen_midi midi;
     TEST_OK(gen_midi_read(file.data, file.size, arena, &midi, &err));
-    assert_int_equal(gen(folder, "sample run -o new.npy --n 32 --prime tune.mid --temperature 0"), 0);
+    assert_int_equal(shell_gen(folder, "sample run -o new.npy --n 32 --prime tune.mid --temperature 0"), 0);
     gen_npy npy;
     file = read_made(folder, "new.npy", arena);
     TEST_OK(gen_npy_read(file.data, file.size, arena, &npy, &err));
     assert_int_equal(npy.dims[0], 24 + 32); /* six quarters of the tune, then the new frames */
     assert_int_equal(npy.dims[1], 88);
-    assert_int_equal(gen(folder, "sample run -o new.jpg"), 2);
-    assert_non_null(strstr(out, ".npy"));
-    assert_int_equal(gen(folder, "info chorales"), 0);
-    assert_non_null(strstr(out, "359 pieces of music"));
-    assert_int_equal(gen(folder, "info poly-tcn"), 0);
-    assert_non_null(strstr(out, "trainable parameters 882538"));
-    assert_int_equal(gen(folder, "interpolate run"), 1);
+    assert_int_equal(shell_gen(folder, "sample run -o new.jpg"), 2);
+    assert_non_null(strstr(shell_out, ".npy"));
+    assert_int_equal(shell_gen(folder, "info chorales"), 0);
+    assert_non_null(strstr(shell_out, "359 pieces of music"));
+    assert_int_equal(shell_gen(folder, "info poly-tcn"), 0);
+    assert_non_null(strstr(shell_out, "trainable parameters 882538"));
+    assert_int_equal(shell_gen(folder, "interpolate run"), 1);
     gen_arena_free(arena);
 }
 
@@ -262,19 +238,19 @@ TEST(cli_a_model_of_bars_is_trained_measured_and_sampled)
 {
     const char *folder = prepare();
     gen_arena *arena = gen_arena_new();
-    assert_int_equal(gen(folder,
-                         "train musegan --width 8 --latent 2 --bars 3 --n-critic 2 --batch 16 --steps 3 --out run "
-                         "--threads 1 --quiet"),
-                     0);
+    assert_int_equal(
+        shell_gen(folder, "train musegan --width 8 --latent 2 --bars 3 --n-critic 2 --batch 16 --steps 3 --out run "
+                          "--threads 1 --quiet"),
+        0);
     gen_error err = { 0 };
     gen_image image;
     gen_bytes file = read_made(folder, "run/samples.png", arena);
     TEST_OK(gen_image_read(file.data, file.size, arena, &image, &err));
     assert_int_equal(image.channels, 3);
-    assert_int_equal(gen(folder, "eval run --n 20"), 0);
-    assert_non_null(strstr(out, "training pieces of chorales"));
-    assert_non_null(strstr(out, "training_tonal_distance"));
-    assert_int_equal(gen(folder, "sample run -o new.mid --n 5"), 0);
+    assert_int_equal(shell_gen(folder, "eval run --n 20"), 0);
+    assert_non_null(strstr(shell_out, "training pieces of chorales"));
+    assert_non_null(strstr(shell_out, "training_tonal_distance"));
+    assert_int_equal(shell_gen(folder, "sample run -o new.mid --n 5"), 0);
     file = read_made(folder, "new.mid", arena);
     gen_midi midi;
     gen_midi_score score;
@@ -282,17 +258,17 @@ TEST(cli_a_model_of_bars_is_trained_measured_and_sampled)
     TEST_OK(gen_midi_score_make(&midi, arena, &score, &err));
     assert_true(score.n_notes >= 5 * 3 * 4 * 4); /* a note in each beat of each voice at least: it is never silent */
     assert_int_equal(midi.n_tracks, 5);
-    assert_int_equal(gen(folder, "sample run -o new.png --n 4"), 0);
+    assert_int_equal(shell_gen(folder, "sample run -o new.png --n 4"), 0);
     file = read_made(folder, "new.png", arena);
     TEST_OK(gen_image_read(file.data, file.size, arena, &image, &err));
     assert_int_equal(image.height_px, 98); /* 48 pitches, two pixels each, between lines */
-    assert_int_equal(gen(folder, "sample run -o new.wav"), 2);
-    assert_int_not_equal(gen(folder, "interpolate run -o way.png"), 0);
-    assert_non_null(strstr(out, "makes music"));
-    assert_int_not_equal(gen(folder, "eval run --baseline bernoulli"), 0);
-    assert_non_null(strstr(out, "from noise"));
-    assert_int_equal(gen(folder, "train musegan --width 12 --out bad"), 2);
-    assert_non_null(strstr(out, "multiple of 8"));
-    assert_int_equal(gen(folder, "info musegan --json"), 0);
+    assert_int_equal(shell_gen(folder, "sample run -o new.wav"), 2);
+    assert_int_not_equal(shell_gen(folder, "interpolate run -o way.png"), 0);
+    assert_non_null(strstr(shell_out, "makes music"));
+    assert_int_not_equal(shell_gen(folder, "eval run --baseline bernoulli"), 0);
+    assert_non_null(strstr(shell_out, "from noise"));
+    assert_int_equal(shell_gen(folder, "train musegan --width 12 --out bad"), 2);
+    assert_non_null(strstr(shell_out, "multiple of 8"));
+    assert_int_equal(shell_gen(folder, "info musegan --json"), 0);
     gen_arena_free(arena);
 }
