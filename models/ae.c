@@ -21,7 +21,7 @@
 typedef struct ae_options {
     int64_t latent, hidden, width, batch_norm;
     double dropout;
-    const char *net, *loss, *init;
+    const char *net, *loss, *init, *activation;
 } ae_options;
 
 // clang-format off
@@ -33,7 +33,8 @@ static const gen_option options[] = {
     { "loss",       OPT_CHOICE, offsetof(ae_options, loss),       "mse",   0, 0, "mse|bce", NULL, "squared error or cross-entropy, a mean over pixels", 0 },
     { "init",       OPT_CHOICE, offsetof(ae_options, init),       "torch", 0, 0, GEN_TRUNK_INITS, NULL, "initial weights", 0 },
     { "batch-norm", OPT_BOOL,   offsetof(ae_options, batch_norm), "0",     0, 1, NULL, NULL,    "batch normalisation after each conv layer", 0 },
-    { "dropout",    OPT_FLOAT,  offsetof(ae_options, dropout),    "0",     0, 0.95, NULL, NULL, "after each conv layer", 0 },
+    { "dropout",    OPT_FLOAT,  offsetof(ae_options, dropout),    "0",     0, 0.95, NULL, NULL, "after each conv layer, or hidden layer of nets mlp and hinton", 0 },
+    { "activation", OPT_CHOICE, offsetof(ae_options, activation), "relu",  0, 0, GEN_TRUNK_ACTIVATIONS, NULL, "of the hidden layers of nets mlp and hinton", 0 },
     GEN_OPTIONS_END
 };
 
@@ -58,9 +59,12 @@ static bool is_linear(const ae_options *o)
 static gen_trunk trunk_of(const gen_model_context *m)
 {
     const ae_options *o = m->options;
-    gen_trunk_options t = {
-        .width = o->width, .hidden = o->hidden, .init = o->init, .batch_norm = o->batch_norm != 0, .dropout = o->dropout
-    };
+    gen_trunk_options t = { .width = o->width,
+                            .hidden = o->hidden,
+                            .init = o->init,
+                            .activation = o->activation,
+                            .batch_norm = o->batch_norm != 0,
+                            .dropout = o->dropout };
     return gen_trunk_for(o->net, &t, m->height, m->width, m->channels);
 }
 

@@ -149,26 +149,39 @@ static gen_node *with_label(gen_graph *g, const gen_trunk *t, gen_node *h, const
 
 /* ---- encoder, decoder ------------------------------------------------------------------------------------------------- */
 
+static gen_node *dense_activation(gen_graph *g, gen_node *x, const gen_trunk *t)
+{
+    static const struct {
+        const char *name;
+        gen_node *(*of)(gen_graph *, gen_node *);
+    } rules[] = { { "tanh", gen_tanh }, { "sigmoid", gen_sigmoid }, { "softplus", gen_softplus } };
+    for (size_t i = 0; i < sizeof rules / sizeof *rules; i++)
+        if (!strcmp(t->o.activation, rules[i].name)) return rules[i].of(g, x);
+    return gen_relu(g, x);
+}
+
 /* "enc.fc", or "enc.fc1", "enc.fc2" … where there are several */
-static gen_node *hidden_layer(gen_graph *g, const gen_trunk *t, gen_node *h, const char *side, int32_t i, int64_t units)
+static gen_node *hidden_layer(gen_graph *g, const gen_trunk *t, gen_node *h, const char *side, int32_t i, int64_t units,
+                              bool training)
 {
     char name[32];
     if (t->n_dense == 1) snprintf(name, sizeof name, "%s.fc", side);
     else snprintf(name, sizeof name, "%s.fc%d", side, i + 1);
     h = nn_dense(g, h, name, units, gen_trunk_dense(t));
-    return gen_relu(g, i == 0 ? with_label(g, t, h, side, gen_trunk_dense(t)) : h);
+    h = dense_activation(g, i == 0 ? with_label(g, t, h, side, gen_trunk_dense(t)) : h, t);
+    return training ? gen_dropout(g, h, t->o.dropout) : h;
 }
 
-static gen_node *encode_flat(gen_graph *g, const gen_trunk *t, gen_node *x)
+static gen_node *encode_flat(gen_graph *g, const gen_trunk *t, gen_node *x, bool training)
 {
     gen_node *h = nn_flatten(g, x);
-    for (int32_t i = 0; i < t->n_dense; i++) h = hidden_layer(g, t, h, "enc", i, t->dense[i]);
+    for (int32_t i = 0; i < t->n_dense; i++) h = hidden_layer(g, t, h, "enc", i, t->dense[i], training);
     return h;
 }
 
 gen_node *gen_trunk_encode(gen_graph *g, const gen_trunk *t, gen_node *x, bool training)
 {
-    if (t->flat) return encode_flat(g, t, x);
+    if (t->flat) return encode_flat(g, t, x, training);
     gen_node *h = x;
     for (int32_t i = 0; i < t->n_enc; i++) {
         char name[32];
@@ -196,10 +209,11 @@ static gen_node *crop(gen_graph *g, gen_node *x, const gen_trunk *t)
     return gen_slice(g, gen_slice(g, x, 1, 0, t->height), 2, 0, t->width);
 }
 
-static gen_node *decode_flat(gen_graph *g, const gen_trunk *t, gen_node *z)
+static gen_node *decode_flat(gen_graph *g, const gen_trunk *t, gen_node *z, bool training)
 {
     gen_node *h = z;
-    for (int32_t i = 0; i < t->n_dense; i++) h = hidden_layer(g, t, h, "dec", i, t->dense[t->n_dense - 1 - i]);
+    for (int32_t i = 0; i < t->n_dense; i++)
+        h = hidden_layer(g, t, h, "dec", i, t->dense[t->n_dense - 1 - i], training);
     nn_dense_spec image = dense_to_image(t, t->height, t->width, t->channels);
     h = nn_dense(g, h, "dec.out", t->height * t->width * t->channels, image);
     if (!t->n_dense) h = with_label(g, t, h, "dec", image);
@@ -208,7 +222,7 @@ static gen_node *decode_flat(gen_graph *g, const gen_trunk *t, gen_node *z)
 
 gen_node *gen_trunk_decode(gen_graph *g, const gen_trunk *t, gen_node *z, bool training)
 {
-    if (t->flat) return decode_flat(g, t, z);
+    if (t->flat) return decode_flat(g, t, z, training);
     int64_t size[2], c = t->enc[t->n_enc - 1].channels;
     start_size(t, size);
     gen_node *h = z;

@@ -15,12 +15,14 @@ extern "C" {
 
 #define GEN_TRUNK_NETS "conv|mlp|hinton|linear|gdl-digits|gdl-faces|bench"
 #define GEN_TRUNK_INITS "torch|keras|he|normal"
+#define GEN_TRUNK_ACTIVATIONS "relu|tanh|sigmoid|softplus"
 
 typedef struct gen_trunk_options {
-    int64_t width, hidden; /* channels of the first conv layer; units of the dense layer beside the code (0: none) */
-    const char *init;      /* of GEN_TRUNK_INITS */
+    int64_t width, hidden;  /* channels of the first conv layer; units of the dense layer beside the code (0: none) */
+    const char *init;       /* of GEN_TRUNK_INITS */
+    const char *activation; /* of GEN_TRUNK_ACTIVATIONS: of the hidden layers of nets without conv layers */
     bool batch_norm;
-    double dropout; /* after each conv layer, in training */
+    double dropout; /* after each conv layer, or hidden layer of nets without any, in training */
     gen_node
         *label; /* [rows,classes], one-hot: joined to the input of the first layer of encoder and decoder; NULL: none */
 } gen_trunk_options;

@@ -30,8 +30,7 @@
 typedef struct vae_options {
     int64_t latent, hidden, width, kl_warmup, iwae_k;
     double beta, r_loss_factor, sigma, free_bits, dropout;
-    const char *net, *likelihood, *init;
-    const char *binarise;
+    const char *net, *likelihood, *init, *activation, *binarise;
     int64_t batch_norm, conditional;
 } vae_options;
 
@@ -50,7 +49,8 @@ static const gen_option options[] = {
     { "free-bits",     OPT_FLOAT,  offsetof(vae_options, free_bits),     "0",    0, 100, NULL, "nats",  "of KL that each latent dimension has for free", 0 },
     { "init",          OPT_CHOICE, offsetof(vae_options, init),          "torch", 0, 0, GEN_TRUNK_INITS, NULL, "initial weights", 0 },
     { "batch-norm",    OPT_BOOL,   offsetof(vae_options, batch_norm),    "0",    0, 1, NULL, NULL,      "batch normalisation after each conv layer", 0 },
-    { "dropout",       OPT_FLOAT,  offsetof(vae_options, dropout),       "0",    0, 0.95, NULL, NULL,   "after each conv layer", 0 },
+    { "dropout",       OPT_FLOAT,  offsetof(vae_options, dropout),       "0",    0, 0.95, NULL, NULL,   "after each conv layer, or hidden layer of nets mlp and hinton", 0 },
+    { "activation",    OPT_CHOICE, offsetof(vae_options, activation),    "relu", 0, 0, GEN_TRUNK_ACTIVATIONS, NULL, "of the hidden layers of nets mlp and hinton", 0 },
     { "conditional",   OPT_BOOL,   offsetof(vae_options, conditional),   "0",    0, 1, NULL, NULL,      "encoder and decoder know each picture's label: gen sample --label", 0 },
     { "binarise",      OPT_CHOICE, offsetof(vae_options, binarise),      "none", 0, 0, "none|static|dynamic", NULL, "pixels become 0 or 1 with the grey value as probability: once, or anew each step", 0 },
     GEN_OPTIONS_END
@@ -95,6 +95,7 @@ static gen_trunk trunk_of(const gen_model_context *m, gen_node *label)
     gen_trunk_options t = { .width = o->width,
                             .hidden = o->hidden,
                             .init = o->init,
+                            .activation = o->activation,
                             .batch_norm = o->batch_norm != 0,
                             .dropout = o->dropout,
                             .label = label };

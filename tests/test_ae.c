@@ -43,6 +43,9 @@ TEST(ae_of_any_net_size_and_channels_has_finite_gradients_that_lower_the_loss)
         { "net=conv latent=3 width=4 hidden=0 batch-norm=1 loss=bce", 5, 5, 1 },
         { "net=mlp latent=3 hidden=9", 7, 4, 4 },
         { "net=hinton latent=3 loss=bce", 6, 6, 1 },
+        { "net=hinton latent=3 loss=bce activation=sigmoid init=keras", 6, 6, 1 },
+        { "net=mlp latent=3 hidden=30 activation=tanh dropout=0.2", 7, 4, 4 },
+        { "net=mlp latent=3 hidden=9 activation=softplus", 7, 4, 4 },
         { "net=linear latent=2", 9, 3, 3 },
         { "net=gdl-digits latent=2 init=keras", 28, 28, 1 },
     };

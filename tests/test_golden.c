@@ -38,14 +38,15 @@ TEST(golden_mlp_vae_agrees_with_pytorch)
 
 TEST(golden_likelihoods_optimisers_and_schedules_agree_with_pytorch)
 {
-    static const char *const names[] = { "vae-losses", "vae-gaussian-adamw", "vae-rmsprop", "vae-sgd" };
+    static const char *const names[] = { "vae-losses", "vae-gaussian-adamw", "vae-rmsprop", "vae-sgd", "vae-tanh" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++) golden_check(names[i], "cpu", "auto", GOLDEN_STEPS, 1e-4);
 }
 
 /* In double precision the graphs are PyTorch's to six digits: what is left above is rounding. */
 TEST(golden_double_precision_agrees_with_pytorch_to_1e_6)
 {
-    static const char *const names[] = { "vae-mlp", "vae-losses", "vae-gaussian-adamw", "vae-rmsprop", "vae-sgd" };
+    static const char *const names[] = { "vae-mlp",     "vae-losses", "vae-gaussian-adamw",
+                                         "vae-rmsprop", "vae-sgd",    "vae-tanh" };
     for (size_t i = 0; i < sizeof names / sizeof *names; i++)
         golden_check(names[i], "cpu64", "auto", GOLDEN_STEPS, 1e-6);
     golden_check("vae-gdl-digits", "cpu64", "auto", 1, 1e-6);

@@ -46,6 +46,7 @@ CASES = {  # model, preset, options that differ, pictures
                             "schedule": "step", "decay-epochs": 0.3, "decay-factor": 0.5}, 8),
     "vae-sgd": ("vae", "vae", {"net": "conv", "width": 4, "hidden": 16, "latent": 3, "init": "normal", "batch-norm": 1,
                         "optimiser": "sgd", "momentum": 0.9, "weight-decay": 0.01, "lr": 1e-5}, 8),
+    "vae-tanh": ("vae", "vae", {"net": "mlp", "hidden": 16, "latent": 3, "activation": "tanh", "dropout": 0.25}, 8),
     **twins_pictures.CASES,
 }  # fmt: skip
 

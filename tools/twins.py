@@ -193,7 +193,7 @@ def initialise(net, seed=1):
 # ---- models/trunk.c, models/vae.c --------------------------------------------------------------------------------------------------
 
 VAE = {"latent": 20, "net": "conv", "width": 32, "hidden": 256, "likelihood": "bernoulli", "sigma": 1.0, "beta": 1.0,
-       "r-loss-factor": 0.0, "kl-warmup": 0, "free-bits": 0.0, "init": "torch", "batch-norm": 0, "dropout": 0.0,
+       "r-loss-factor": 0.0, "kl-warmup": 0, "free-bits": 0.0, "init": "torch", "batch-norm": 0, "dropout": 0.0, "activation": "relu",
        "binarise": "none", "iwae-k": 1, "conditional": 0}  # fmt: skip
 
 TRAINING = {"lr": 1e-3, "schedule": "cosine"}  # of those that say nothing else, in golden files
@@ -305,6 +305,11 @@ class Trunk(nn.Module):
         h = self.activate(h)
         return h * next(masks)(h) if masks else h
 
+    def after_dense(self, h, masks):
+        """A hidden layer of a net without conv layers."""
+        h = {"relu": F.relu, "tanh": torch.tanh, "sigmoid": torch.sigmoid, "softplus": F.softplus}[self.o["activation"]](h)
+        return h * next(masks)(h) if masks else h
+
     def features(self, x, masks=None):
         """What the heads take."""
         h = x
@@ -312,7 +317,7 @@ class Trunk(nn.Module):
             h = x.flatten(1)
             for i, name in enumerate(self.names):
                 h = getattr(self.enc, name)(h)
-                h = F.relu(self.with_label(h, self.enc, self.labels) if i == 0 else h)
+                h = self.after_dense(self.with_label(h, self.enc, self.labels) if i == 0 else h, masks)
             return h
         for i in range(1, self.n_enc + 1):
             h = getattr(self.enc, f"conv{i}")(h)
@@ -329,7 +334,7 @@ class Trunk(nn.Module):
             h = z
             for i, name in enumerate(self.names):
                 h = getattr(self.dec, name)(h)
-                h = F.relu(self.with_label(h, self.dec, labels) if i == 0 else h)
+                h = self.after_dense(self.with_label(h, self.dec, labels) if i == 0 else h, masks)
             return self.dec.out(h).reshape(-1, c, height, width)
         hidden = hasattr(self.dec, "fc")
         h = self.activate(self.with_label(self.dec.fc(z), self.dec, labels)) if hidden else z

@@ -10,7 +10,7 @@ from twins import Conv, Dense, hash_name, normal_of, random_tensor
 # ---- models/ae.c ---------------------------------------------------------------------------------------------------
 
 AE = {"latent": 16, "net": "conv", "width": 32, "hidden": 256, "loss": "mse", "init": "torch", "batch-norm": 0,
-      "dropout": 0.0}  # fmt: skip
+      "dropout": 0.0, "activation": "relu"}  # fmt: skip
 
 AE_PRESETS = {
     "ae": ({}, (28, 28, 1)),
