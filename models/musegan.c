@@ -103,16 +103,25 @@ static gen_window window_of(int64_t rows, int64_t columns, int64_t down, int64_t
     return window;
 }
 
-/* y[N,P,Q,K] -> [N,P rows,Q columns,channels]: kernels do not overlap */
+/* A weight [R,S,C,K] as the matrix [R S C,K] or, of a transposed convolution [R,S,K,C], [R S K,C]. Kernels side by side of which each covers cells that are
+ * neighbours in memory, one row of them or a column of single ones, make a convolution a product of matrices: nothing moves, and long strides cost nothing. */
+static gen_node *matrix_of(const musegan *t, gen_node *w)
+{
+    const int64_t *d = w->shape.dim;
+    return gen_reshape(t->g, w, GEN_SHAPE(d[0] * d[1] * d[2], d[3]));
+}
+
+/* y[N,P,Q,K] -> [N,P rows,Q columns,channels]: kernels do not overlap; rows is 1, or Q and columns are */
 static gen_node *spread(const musegan *t, gen_node *y, const char *layer, int64_t channels, int64_t rows,
                         int64_t columns)
 {
     gen_param_spec spec = weight_of(t, GEN_LAYOUT_CONV);
     gen_graph_scope(t->g, layer);
     gen_node *w = param(t, layer, "weight", GEN_SHAPE(rows, columns, channels, y->shape.dim[3]), spec);
-    gen_node *x = gen_conv2d_t(t->g, y, w, window_of(rows, columns, rows, columns), y->shape.dim[1] * rows,
-                               y->shape.dim[2] * columns);
-    x = plus_bias(t, x, layer);
+    const int64_t *d = y->shape.dim;
+    gen_node *flat = gen_reshape(t->g, y, GEN_SHAPE(d[0] * d[1] * d[2], d[3]));
+    gen_node *x = gen_matmul(t->g, flat, matrix_of(t, w), false, true);
+    x = plus_bias(t, gen_reshape(t->g, x, GEN_SHAPE(d[0], d[1] * rows, d[2] * columns, channels)), layer);
     gen_graph_scope(t->g, "");
     return x;
 }
@@ -205,6 +214,21 @@ static gen_node *generator(const musegan *t, gen_node *z)
 
 /* ---- critic ------------------------------------------------------------------------------------------------------------------- */
 
+/* x[N,H,W,C] -> [N,P,Q,K], see matrix_of */
+static gen_node *side_by_side(const musegan *t, gen_node *x, gen_node *w, gen_window window)
+{
+    const int64_t *d = x->shape.dim, p = d[1] / window.kernel[0], q = d[2] / window.kernel[1], k = w->shape.dim[3];
+    gen_node *flat = gen_reshape(t->g, x, GEN_SHAPE(d[0] * p * q, window.kernel[0] * window.kernel[1] * d[3]));
+    return gen_reshape(t->g, gen_matmul(t->g, flat, matrix_of(t, w), false, false), GEN_SHAPE(d[0], p, q, k));
+}
+
+static bool lies_side_by_side(const gen_node *x, const gen_window *w)
+{
+    bool apart = w->stride[0] == w->kernel[0] && w->stride[1] == w->kernel[1] && !w->pad[0] && !w->pad[2];
+    return apart && (w->kernel[0] == 1 || x->shape.dim[2] == w->kernel[1]) && x->shape.dim[1] % w->kernel[0] == 0 &&
+           x->shape.dim[2] % w->kernel[1] == 0;
+}
+
 static gen_node *convolve(const musegan *t, gen_node *x, int number, int64_t channels, gen_window window)
 {
     char layer[NAME_BYTES];
@@ -213,7 +237,8 @@ static gen_node *convolve(const musegan *t, gen_node *x, int number, int64_t cha
     gen_graph_scope(t->g, layer);
     gen_node *w =
         param(t, layer, "weight", GEN_SHAPE(window.kernel[0], window.kernel[1], x->shape.dim[3], channels), spec);
-    gen_node *y = gen_leaky_relu(t->g, plus_bias(t, gen_conv2d(t->g, x, w, window), layer), 0.3); /* Keras' slope */
+    gen_node *y = lies_side_by_side(x, &window) ? side_by_side(t, x, w, window) : gen_conv2d(t->g, x, w, window);
+    y = gen_leaky_relu(t->g, plus_bias(t, y, layer), 0.3); /* Keras' slope */
     gen_graph_scope(t->g, "");
     return y;
 }
