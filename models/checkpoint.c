@@ -193,6 +193,18 @@ static gen_status remove_old(gen_run *run, gen_error *err)
     return status;
 }
 
+gen_status gen_checkpoint_steps(const gen_run *run, gen_arena *arena, int64_t **steps, int32_t *n, gen_error *err)
+{
+    gen_path_list list;
+    *n = 0;
+    GEN_TRY(gen_folder_list(gen_run_path(run, "checkpoints"), 0, arena, &list, err)); /* names sort by step */
+    *steps = gen_arena_alloc(arena, (list.n + 1) * sizeof **steps);
+    if (!*steps) return gen_fail(err, GEN_NO_MEMORY, "no memory to look at old checkpoints");
+    for (size_t i = 0; i < list.n; i++)
+        if (step_of(list.path[i]) >= 0) (*steps)[(*n)++] = step_of(list.path[i]);
+    return GEN_OK;
+}
+
 gen_status gen_checkpoint_save(gen_run *run, gen_error *err)
 {
     char *name = weights_name(run, run->progress.step), *path = name ? gen_run_path(run, name) : NULL;
@@ -211,15 +223,12 @@ gen_status gen_checkpoint_mark_best(gen_run *run, gen_error *err)
 
 gen_status gen_checkpoint_keep_good(gen_run *run, int64_t step, char **path, gen_error *err)
 {
-    gen_path_list list;
     gen_arena *arena = gen_arena_new();
-    int64_t best = -1;
+    int64_t *steps, best = -1;
+    int32_t n;
     if (!arena) return gen_fail(err, GEN_NO_MEMORY, "no memory to look at old checkpoints");
-    gen_status status = gen_folder_list(gen_run_path(run, "checkpoints"), 0, arena, &list, err);
-    for (size_t i = 0; status == GEN_OK && i < list.n; i++) {
-        int64_t at = step_of(list.path[i]);
-        if (at <= step && at > best) best = at;
-    }
+    gen_status status = gen_checkpoint_steps(run, arena, &steps, &n, err);
+    for (int32_t i = 0; status == GEN_OK && i < n && steps[i] <= step; i++) best = steps[i];
     gen_arena_free(arena);
     if (status != GEN_OK || best < 0) return status;
     GEN_TRY(gen_file_link(gen_path_base(weights_name(run, best)), gen_run_path(run, "checkpoints/good"), err));

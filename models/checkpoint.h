@@ -27,6 +27,8 @@ gen_status gen_checkpoint_mark_best(gen_run *run, gen_error *err);
 /* Makes the link good point to the newest checkpoint of at most `step` steps, which is then never removed; *path (the run lives longer) stays NULL when
  * there is none. */
 gen_status gen_checkpoint_keep_good(gen_run *run, int64_t step, char **path, gen_error *err);
+/* Steps of the checkpoints that a run's folder has, rising, in the arena. */
+gen_status gen_checkpoint_steps(const gen_run *run, gen_arena *arena, int64_t **steps, int32_t *n, gen_error *err);
 /* which: "latest", "best", "good", "best-or-latest" or a step number. Parameters that run->params has are filled, averages ("ema.…") too; one that the
  * file lacks is GEN_BAD_FILE with its name. ALL also reads the rest of the state and run->progress. Programs are made before: they say which parameters
  * there are. */

@@ -501,3 +501,27 @@ TEST(cli_eval_of_a_translator_says_what_is_lost_on_the_way_and_back)
     gen_json_free(json);
     expect_says("eval cyc --features none.safetensors", FAILED, "none.safetensors");
 }
+
+TEST(cli_eval_of_all_checkpoints_has_a_line_for_each_and_draws_them)
+{
+    need_run();
+    gen_json *json;
+    gen_error err = { 0 };
+    int64_t before = -1, step, n = 0;
+    const outcome *o = expect_code("eval shared --checkpoint all --json", GOOD);
+    TEST_OK(gen_json_parse(o->out, strlen(o->out), &json, &err));
+    for (const gen_json *at = gen_json_first(json); at; at = gen_json_next(at), before = step, n++) {
+        double loss;
+        TEST_OK(gen_json_int(at, "step", &step, &err));
+        TEST_OK(gen_json_double(at, "loss", &loss, &err));
+        assert_true(step > before && loss > 0);
+    }
+    assert_true(n >= 3 && step == 40);
+    gen_json_free(json);
+    o = gen("eval shared --checkpoint all -o steps.svg");
+    if (o->code != GOOD) assert_non_null(strstr(o->err, "libgen_plot.so"));
+    assert_int_equal(exists("steps.svg"), o->code == GOOD);
+    assert_non_null(strstr(o->out, "step"));
+    expect_says("eval shared -o steps.svg", USAGE, "--checkpoint all");
+    expect_says("eval shared shared --checkpoint all", USAGE, "one run");
+}

@@ -13,7 +13,7 @@ const gen_option cli_option_rows[] = {
     { "data",           OPT_STRING, O(data),       "",     0, 0, NULL, NULL, "other data than the run was trained on", 0 },
     { "resume",         OPT_STRING, O(resume),     "",     0, 0, NULL, "RUN", "go on with a run; no other option is needed", 0 },
     { "preset",         OPT_STRING, O(preset),     "",     0, 0, NULL, NULL, "a published configuration (gen list shows them)", 0 },
-    { "checkpoint",     OPT_STRING, O(checkpoint), "best-or-latest", 0, 0, NULL, NULL, "latest, best or a step number", 0 },
+    { "checkpoint",     OPT_STRING, O(checkpoint), "best-or-latest", 0, 0, NULL, NULL, "latest, best or a step number; of eval also all", 0 },
     { "weights",        OPT_STRING, O(weights),    "",     0, 0, NULL, "FILE", "safetensors with PyTorch's names instead of a checkpoint", 0 },
     { "n",              OPT_INT,    O(n),          "0",    0, 1e7, NULL, "pictures", "how many; of models of music: frames, or pieces; of text: tokens", 0 },
     { "prime",          OPT_STRING, O(prime),      "",     0, 0, NULL, "FILE|TEXT", "music (.mid), or a text, that is gone on with", 0 },

@@ -1,9 +1,10 @@
 /* gen eval RUN …: means over the test split; the importance-sampled likelihood, and distances in the features of a classifier, when asked for. Several
- * runs stand side by side. */
+ * runs stand side by side, the checkpoints of one (--checkpoint all) below each other. */
 #include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include "io/plot.h"
 #include "models/bound.h"
 #include "models/checkpoint.h"
 #include "models/data.h"
@@ -16,6 +17,7 @@
 
 typedef struct evaluation {
     cli_args *a;
+    int64_t step; /* of the checkpoint, with --checkpoint all; else -1 */
     const char *folder, *data_name, *split;
     gen_device *device;
     gen_run *run;
@@ -146,6 +148,7 @@ static gen_status evaluate(evaluation *e, gen_error *err)
     }
     if (!e->compared) return GEN_OK;
     GEN_TRY(cli_compare_run(a, e->run, &e->data, e->range, e->data.splits[GEN_SPLIT_TRAIN], &e->sets, err));
+    if (!model->eval) e->images = e->sets.n_real;
     for (int32_t i = 0; i < e->sets.numbers.n; i++)
         cli_add_number(&e->numbers, e->sets.numbers.name[i], e->sets.numbers.value[i]);
     return GEN_OK;
@@ -165,6 +168,7 @@ static void put_json(gen_json_out *out, const evaluation *e)
 {
     gen_json_open(out, NULL, '{');
     gen_json_put_string(out, "run", e->folder);
+    if (e->step >= 0) gen_json_put_int(out, "step", e->step);
     gen_json_put_string(out, "split", e->split);
     gen_json_put_int(out, e->things, e->images);
     for (int32_t i = 0; i < e->numbers.n; i++) gen_json_put_double(out, e->numbers.name[i], e->numbers.value[i]);
@@ -179,9 +183,10 @@ static void put_json(gen_json_out *out, const evaluation *e)
 static gen_status print_json(const cli_args *a, const evaluation *e, int n, gen_error *err)
 {
     gen_json_out out = { .arena = a->arena };
-    if (n > 1) gen_json_open(&out, NULL, '[');
+    bool many = n > 1 || e[0].step >= 0;
+    if (many) gen_json_open(&out, NULL, '[');
     for (int i = 0; i < n; i++) put_json(&out, &e[i]);
-    if (n > 1) gen_json_close(&out, ']');
+    if (many) gen_json_close(&out, ']');
     return cli_print_json(&out, err);
 }
 
@@ -225,6 +230,80 @@ static void print_table(const evaluation *e, int n)
     }
 }
 
+/* ---- along a training --------------------------------------------------------------------------------------------------------- */
+
+static gen_status steps_of(const cli_args *a, int64_t **steps, int32_t *n, gen_error *err)
+{
+    gen_device *device;
+    gen_run *run;
+    GEN_TRY(cli_open_run(a, a->word[0], &device, &run, err));
+    gen_status status = gen_checkpoint_steps(run, a->arena, steps, n, err);
+    cli_close_run(run, device);
+    if (status == GEN_OK && !*n)
+        status = gen_fail(err, GEN_NOT_FOUND, "%s has no checkpoints yet: gen train --resume %s goes on", a->word[0],
+                          a->word[0]);
+    return status;
+}
+
+static void print_steps(const evaluation *e, int32_t n)
+{
+    enum { WIDTH = 16 };
+    printf("%s on %" PRId64 " %s %s of %s\n%8s", e->folder, e->images, e->split, e->things, e->data_name, "step");
+    for (int32_t k = 0; k < e[0].numbers.n; k++) printf("%*s", WIDTH, e[0].numbers.name[k]);
+    printf("\n");
+    for (int32_t i = 0; i < n; i++) {
+        printf("%8" PRId64, e[i].step);
+        for (int32_t k = 0; k < e[i].numbers.n; k++) printf("%*.6g", WIDTH, e[i].numbers.value[k]);
+        printf("\n");
+    }
+    if (e->compared)
+        printf("  in %" PRId64 " features of %s: %" PRId64 " pictures against %" PRId64 "\n", e->sets.d,
+               e->sets.network, e->sets.n_made, e->sets.n_real);
+}
+
+/* The Frechet distance of each checkpoint, or its loss where nothing is compared. */
+static gen_status plot_steps(const evaluation *e, int32_t n, gen_error *err)
+{
+    const cli_args *a = e->a;
+    const char *path = a->o.output, *name = e->compared ? "frechet" : "loss";
+    gen_bytes file;
+    double *x = gen_arena_alloc(a->arena, (size_t)(2 * n) * sizeof *x);
+    if (!x) return gen_fail(err, GEN_NO_MEMORY, "no memory for a plot");
+    for (int32_t i = 0; i < n; i++) {
+        const double *value = find(&e[i], name);
+        x[i] = (double)e[i].step;
+        x[n + i] = value ? *value : (double)NAN;
+    }
+    gen_plot plot = { .title = e->folder,
+                      .x_label = "step",
+                      .y_label = name,
+                      .format = gen_path_has_extension(path, "svg") ? GEN_PLOT_SVG : GEN_PLOT_PNG };
+    gen_series series = { name, x, x + n, (size_t)n };
+    GEN_TRY(gen_plot_lines(&plot, &series, 1, a->arena, &file, err));
+    return gen_file_write(path, file.data, file.size, err);
+}
+
+static gen_status evaluate_steps(const cli_args *a, gen_error *err)
+{
+    int64_t *steps;
+    int32_t n;
+    GEN_TRY(steps_of(a, &steps, &n, err));
+    evaluation *e = gen_arena_alloc(a->arena, (size_t)n * sizeof *e);
+    cli_args *words = gen_arena_alloc(a->arena, (size_t)n * sizeof *words); /* the same but for the checkpoint */
+    if (!e || !words) return gen_fail(err, GEN_NO_MEMORY, "no memory for results");
+    for (int32_t i = 0; i < n; i++) {
+        words[i] = *a;
+        words[i].o.checkpoint = gen_arena_printf(a->arena, "%" PRId64, steps[i]);
+        e[i] = (evaluation){ .a = &words[i], .step = steps[i], .folder = a->word[0], .things = "images" };
+        GEN_TRY(evaluate_folder(&e[i], err));
+    }
+    if (a->o.json) GEN_TRY(print_json(a, e, n, err));
+    else print_steps(e, n);
+    return *a->o.output ? plot_steps(e, n, err) : GEN_OK;
+}
+
+/* ---- the verb ----------------------------------------------------------------------------------------------------------------------- */
+
 static int run(cli_args *a, gen_error *err)
 {
     evaluation *e = gen_arena_alloc(a->arena, CLI_MAX_WORDS * sizeof *e);
@@ -232,8 +311,16 @@ static int run(cli_args *a, gen_error *err)
     if (cli_are_sets(a)) return cli_eval_sets(a, err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
     if (cli_are_pictures(a)) return cli_eval_pictures(a, err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
     if (!e) return gen_fail(err, GEN_NO_MEMORY, "no memory for results"), CLI_FAILED;
+    bool all = !strcmp(a->o.checkpoint, "all");
+    if (all && a->n_words != 1)
+        return gen_fail(err, GEN_BAD_OPTION, "--checkpoint all is for one run, not for %d", a->n_words), CLI_USAGE;
+    if (!all && *a->o.output)
+        return gen_fail(err, GEN_BAD_OPTION, "-o %s draws a curve of checkpoints: it needs --checkpoint all",
+                        a->o.output),
+               CLI_USAGE;
+    if (all) return evaluate_steps(a, err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
     for (int i = 0; i < a->n_words; i++) {
-        e[i] = (evaluation){ .a = a, .folder = a->word[i], .things = "images" };
+        e[i] = (evaluation){ .a = a, .step = -1, .folder = a->word[i], .things = "images" };
         if (evaluate_folder(&e[i], err) != GEN_OK) return CLI_FAILED;
     }
     if (a->o.json) return print_json(a, e, a->n_words, err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
@@ -242,11 +329,11 @@ static int run(cli_args *a, gen_error *err)
     return CLI_GOOD;
 }
 
-static const char *const takes[] = {
-    "data",    "limit",       "is-samples", "bits",  "features",        "n",      "components", "checkpoint",
-    "weights", "threads",     "device",     "json",  CLI_TAKES_SAMPLER, "pieces", "baseline",   "bars",
-    "tempo",   "temperature", "top-k",      "top-p", "repeats",         "seed",   NULL
-};
+static const char *const takes[] = { "data",    "limit",      "is-samples",      "bits",    "features",
+                                     "n",       "components", "checkpoint",      "weights", "threads",
+                                     "device",  "json",       CLI_TAKES_SAMPLER, "pieces",  "baseline",
+                                     "bars",    "tempo",      "temperature",     "top-k",   "top-p",
+                                     "repeats", "seed",       "output",          NULL };
 const cli_verb cli_eval = { "eval",
                             "RUN [RUN …]",
                             "how good models are on test data, side by side; how far apart two pictures or folders "
