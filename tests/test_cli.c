@@ -523,5 +523,8 @@ TEST(cli_eval_of_all_checkpoints_has_a_line_for_each_and_draws_them)
     assert_int_equal(exists("steps.svg"), o->code == GOOD);
     assert_non_null(strstr(o->out, "step"));
     expect_says("eval shared -o steps.svg", USAGE, "--checkpoint all");
+    o = gen("eval shared shared -o runs.svg");
+    if (o->code != GOOD) assert_non_null(strstr(o->err, "libgen_plot.so"));
+    assert_int_equal(exists("runs.svg"), o->code == GOOD);
     expect_says("eval shared shared --checkpoint all", USAGE, "one run");
 }

@@ -17,7 +17,9 @@
 
 typedef struct evaluation {
     cli_args *a;
-    int64_t step; /* of the checkpoint, with --checkpoint all; else -1 */
+    int64_t step;         /* of the checkpoint, with --checkpoint all; else -1 */
+    const char *model;    /* its name, and */
+    int64_t code_numbers; /* how many its code has; 0: none */
     const char *folder, *data_name, *split;
     gen_device *device;
     gen_run *run;
@@ -116,6 +118,7 @@ static gen_status evaluate(evaluation *e, gen_error *err)
 {
     const cli_args *a = e->a;
     double nll;
+    e->model = e->run->settings.model->name;
     if (e->run->settings.model->things) e->things = e->run->settings.model->things;
     if (e->run->settings.model->denoise) GEN_TRY(cli_set_sampler(a, e->run, err));
     GEN_TRY(open_data(e, err));
@@ -137,6 +140,7 @@ static gen_status evaluate(evaluation *e, gen_error *err)
     if (model->eval || !e->compared) GEN_TRY(means(e, err));
     GEN_TRY(codes(e, err));
     GEN_TRY(tokens(e, err));
+    e->code_numbers = gen_latent_size(e->run);
     if (a->o.is_samples) {
         GEN_TRY(gen_nll(e->run, &e->data, e->range, a->o.is_samples, &nll, err));
         cli_add_number(&e->numbers, "nll", nll);
@@ -230,6 +234,73 @@ static void print_table(const evaluation *e, int n)
     }
 }
 
+/* ---- plots ------------------------------------------------------------------------------------------------------------------ */
+
+static gen_status draw(const cli_args *a, const char *title, const char *x, const char *y, const gen_series *series,
+                       int32_t n, gen_error *err)
+{
+    gen_bytes file;
+    gen_plot plot = { .title = title,
+                      .x_label = x,
+                      .y_label = y,
+                      .format = gen_path_has_extension(a->o.output, "svg") ? GEN_PLOT_SVG : GEN_PLOT_PNG };
+    GEN_TRY(gen_plot_lines(&plot, series, n, a->arena, &file, err));
+    return gen_file_write(a->o.output, file.data, file.size, err);
+}
+
+static double value_of(const evaluation *e, const char *name)
+{
+    const double *value = find(e, name);
+    return value ? *value : (double)NAN;
+}
+
+/* The Frechet distance of each checkpoint, or its loss where nothing is compared. */
+static gen_status plot_steps(const evaluation *e, int32_t n, gen_error *err)
+{
+    const char *name = e->compared ? "frechet" : "loss";
+    double *x = gen_arena_alloc(e->a->arena, (size_t)(2 * n) * sizeof *x);
+    if (!x) return gen_fail(err, GEN_NO_MEMORY, "no memory for a plot");
+    for (int32_t i = 0; i < n; i++) {
+        x[i] = (double)e[i].step;
+        x[n + i] = value_of(&e[i], name);
+    }
+    gen_series series = { name, x, x + n, (size_t)n };
+    return draw(e->a, e->folder, "step", name, &series, 1, err);
+}
+
+/* The runs of one model, their codes growing: x how many numbers they have, y the error; returns how many runs. */
+static size_t runs_of(const evaluation *e, int32_t n, const char *model, const char *number, double *x, double *y)
+{
+    size_t m = 0;
+    for (int32_t i = 0; i < n; i++) {
+        if (strcmp(e[i].model, model)) continue;
+        size_t at = m++;
+        for (; at && x[at - 1] > (double)e[i].code_numbers; at--) x[at] = x[at - 1], y[at] = y[at - 1];
+        x[at] = (double)e[i].code_numbers;
+        y[at] = value_of(&e[i], number);
+    }
+    return m;
+}
+
+/* The error over the size of the code, a line for each model, so that models compare at equal size. */
+static gen_status plot_runs(const evaluation *e, int32_t n, gen_error *err)
+{
+    const char *number = find(&e[0], "mse") ? "mse" : "loss";
+    gen_series *series = gen_arena_alloc(e->a->arena, (size_t)n * sizeof *series);
+    double *x = gen_arena_alloc(e->a->arena, (size_t)(2 * n) * sizeof *x), *y = x + n;
+    int32_t lines = 0;
+    if (!series || !x) return gen_fail(err, GEN_NO_MEMORY, "no memory for a plot");
+    for (int32_t i = 0; i < n; i++) {
+        int32_t known = 0;
+        while (known < lines && strcmp(series[known].name, e[i].model)) known++;
+        if (known < lines) continue;
+        size_t m = runs_of(e, n, e[i].model, number, x, y);
+        series[lines++] = (gen_series){ e[i].model, x, y, m };
+        x += m, y += m;
+    }
+    return draw(e->a, e[0].data_name, "numbers of the code", number, series, lines, err);
+}
+
 /* ---- along a training --------------------------------------------------------------------------------------------------------- */
 
 static gen_status steps_of(const cli_args *a, int64_t **steps, int32_t *n, gen_error *err)
@@ -259,28 +330,6 @@ static void print_steps(const evaluation *e, int32_t n)
     if (e->compared)
         printf("  in %" PRId64 " features of %s: %" PRId64 " pictures against %" PRId64 "\n", e->sets.d,
                e->sets.network, e->sets.n_made, e->sets.n_real);
-}
-
-/* The Frechet distance of each checkpoint, or its loss where nothing is compared. */
-static gen_status plot_steps(const evaluation *e, int32_t n, gen_error *err)
-{
-    const cli_args *a = e->a;
-    const char *path = a->o.output, *name = e->compared ? "frechet" : "loss";
-    gen_bytes file;
-    double *x = gen_arena_alloc(a->arena, (size_t)(2 * n) * sizeof *x);
-    if (!x) return gen_fail(err, GEN_NO_MEMORY, "no memory for a plot");
-    for (int32_t i = 0; i < n; i++) {
-        const double *value = find(&e[i], name);
-        x[i] = (double)e[i].step;
-        x[n + i] = value ? *value : (double)NAN;
-    }
-    gen_plot plot = { .title = e->folder,
-                      .x_label = "step",
-                      .y_label = name,
-                      .format = gen_path_has_extension(path, "svg") ? GEN_PLOT_SVG : GEN_PLOT_PNG };
-    gen_series series = { name, x, x + n, (size_t)n };
-    GEN_TRY(gen_plot_lines(&plot, &series, 1, a->arena, &file, err));
-    return gen_file_write(path, file.data, file.size, err);
 }
 
 static gen_status evaluate_steps(const cli_args *a, gen_error *err)
@@ -314,18 +363,19 @@ static int run(cli_args *a, gen_error *err)
     bool all = !strcmp(a->o.checkpoint, "all");
     if (all && a->n_words != 1)
         return gen_fail(err, GEN_BAD_OPTION, "--checkpoint all is for one run, not for %d", a->n_words), CLI_USAGE;
-    if (!all && *a->o.output)
-        return gen_fail(err, GEN_BAD_OPTION, "-o %s draws a curve of checkpoints: it needs --checkpoint all",
-                        a->o.output),
+    if (!all && *a->o.output && a->n_words == 1)
+        return gen_fail(err, GEN_BAD_OPTION,
+                        "-o %s draws several runs, or with --checkpoint all one of them: here is one", a->o.output),
                CLI_USAGE;
     if (all) return evaluate_steps(a, err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
     for (int i = 0; i < a->n_words; i++) {
         e[i] = (evaluation){ .a = a, .step = -1, .folder = a->word[i], .things = "images" };
         if (evaluate_folder(&e[i], err) != GEN_OK) return CLI_FAILED;
     }
-    if (a->o.json) return print_json(a, e, a->n_words, err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
-    if (a->n_words == 1) print_one(e);
-    else print_table(e, a->n_words);
+    if (a->o.json && print_json(a, e, a->n_words, err) != GEN_OK) return CLI_FAILED;
+    if (!a->o.json && a->n_words == 1) print_one(e);
+    if (!a->o.json && a->n_words > 1) print_table(e, a->n_words);
+    if (*a->o.output && plot_runs(e, a->n_words, err) != GEN_OK) return CLI_FAILED;
     return CLI_GOOD;
 }
 
