@@ -13,24 +13,36 @@
 
 enum { PATH_BYTES = 1024, MAX_GPUS = 64 };
 
+/* How a device is to be opened. */
+typedef struct request {
+    int32_t index, threads;
+    cuda_precision precision;
+} request;
+
 typedef struct device_row {
     const char *name;
-    gen_status (*open)(int32_t index, int32_t threads, gen_device **device, gen_error *err);
+    gen_status (*open)(const request *r, gen_device **device, gen_error *err);
     void (*describe)(char *buffer, size_t bytes); /* NULL: not shown */
 } device_row;
 
 /* ---- cpu ---- */
 
-static gen_status open_cpu(int32_t index, int32_t threads, gen_device **device, gen_error *err)
+static gen_status open_processor(const char *name, bool exact, const request *r, gen_device **device, gen_error *err)
 {
-    if (index > 0) return gen_fail(err, GEN_NO_DEVICE, "there is one cpu device: 'cpu'");
-    return cpu_device_open(false, threads, device, err);
+    if (r->index > 0) return gen_fail(err, GEN_NO_DEVICE, "there is one %s device: '%s'", name, name);
+    if (r->precision != CUDA_FP32)
+        return gen_fail(err, GEN_UNSUPPORTED, "the precision of %s is fp32; tf32 and bf16 are a GPU's", name);
+    return cpu_device_open(exact, r->threads, device, err);
 }
 
-static gen_status open_cpu64(int32_t index, int32_t threads, gen_device **device, gen_error *err)
+static gen_status open_cpu(const request *r, gen_device **device, gen_error *err)
 {
-    if (index > 0) return gen_fail(err, GEN_NO_DEVICE, "there is one cpu64 device: 'cpu64'");
-    return cpu_device_open(true, threads, device, err);
+    return open_processor("cpu", false, r, device, err);
+}
+
+static gen_status open_cpu64(const request *r, gen_device **device, gen_error *err)
+{
+    return open_processor("cpu64", true, r, device, err);
 }
 
 /* ---- cuda: libgen_cuda.so, see kernels/cuda/plugin.h ---- */
@@ -78,9 +90,8 @@ static bool find_plugin(char *path)
            plugin_in(library, "/gen", path);
 }
 
-static gen_status open_cuda(int32_t index, int32_t threads, gen_device **device, gen_error *err)
+static gen_status open_cuda(const request *r, gen_device **device, gen_error *err)
 {
-    (void)threads;
     char path[PATH_BYTES];
     if (!find_plugin(path))
         return gen_fail(
@@ -93,14 +104,15 @@ static gen_status open_cuda(int32_t index, int32_t threads, gen_device **device,
     *(void **)&open_device = dlsym(plugin, CUDA_OPEN_NAME); /* the cast that POSIX prescribes */
     if (!open_device)
         return gen_fail(err, GEN_NO_DEVICE, "%s has no " CUDA_OPEN_NAME ": it is not of this version", path);
-    return open_device(GEN_VERSION, sizeof(gen_call), index, device, err);
+    const cuda_open_request wanted = { r->index, r->precision };
+    return open_device(GEN_VERSION, sizeof(gen_call), &wanted, device, err);
 }
 
 static void describe_cuda(char *buffer, size_t bytes)
 {
     gen_error err = { 0 };
     gen_device *device = NULL;
-    if (open_cuda(0, 1, &device, &err)) {
+    if (open_cuda(&(request){ 0 }, &device, &err)) {
         snprintf(buffer, bytes, "not here: %s", err.text);
         return;
     }
@@ -128,20 +140,42 @@ static int32_t index_of(const char *name, size_t *length)
     return digit && !*end && index < MAX_GPUS ? (int32_t)index : -1;
 }
 
-static gen_status open_auto(int32_t threads, gen_device **device, gen_error *err)
+/* The GPU where there is one. */
+static gen_status open_auto(const request *r, gen_device **device, char *note, size_t note_bytes, gen_error *err)
 {
-    return open_cuda(0, threads, device, NULL) ? open_cpu(0, threads, device, err) : GEN_OK;
+    gen_error why = { 0 };
+    if (open_cuda(r, device, &why) == GEN_OK) return GEN_OK;
+    if (r->precision != CUDA_FP32) return gen_fail(err, why.status, "this precision needs a GPU: %s", why.text);
+    if (note) snprintf(note, note_bytes, "on the processor: %s", why.text);
+    return open_cpu(r, device, err);
+}
+
+static gen_status parse_precision(const char *text, cuda_precision *precision, gen_error *err)
+{
+    static const char *const names[] = { [CUDA_FP32] = "fp32", [CUDA_TF32] = "tf32", [CUDA_BF16] = "bf16" };
+    for (int i = 0; i < (int)(sizeof names / sizeof *names); i++)
+        if (!strcmp(names[i], text)) return *precision = (cuda_precision)i, GEN_OK;
+    return gen_fail(err, GEN_BAD_OPTION, "no precision is called '%s'; expected fp32, tf32 or bf16", text);
+}
+
+gen_status gen_device_open_with(const char *name, int32_t threads, const char *precision, gen_device **device,
+                                char *note, size_t note_bytes, gen_error *err)
+{
+    request r = { .threads = threads };
+    size_t length;
+    if (note && note_bytes) note[0] = 0;
+    GEN_TRY(parse_precision(precision, &r.precision, err));
+    if (!strcmp(name, "auto")) return open_auto(&r, device, note, note_bytes, err);
+    r.index = index_of(name, &length);
+    for (int i = 0; i < N_ROWS && r.index >= 0; i++)
+        if (strlen(rows[i].name) == length && !strncmp(rows[i].name, name, length))
+            return rows[i].open(&r, device, err);
+    return gen_fail(err, GEN_BAD_OPTION, "no device is called '%s'; expected auto, cpu, cpu64 or cuda[:n]", name);
 }
 
 gen_status gen_device_open(const char *name, int32_t threads, gen_device **device, gen_error *err)
 {
-    if (!strcmp(name, "auto")) return open_auto(threads, device, err);
-    size_t length;
-    int32_t index = index_of(name, &length);
-    for (int i = 0; i < N_ROWS && index >= 0; i++)
-        if (strlen(rows[i].name) == length && !strncmp(rows[i].name, name, length))
-            return rows[i].open(index, threads, device, err);
-    return gen_fail(err, GEN_BAD_OPTION, "no device is called '%s'; expected auto, cpu, cpu64 or cuda[:n]", name);
+    return gen_device_open_with(name, threads, "fp32", device, NULL, 0, err);
 }
 
 void gen_devices_describe(char *buffer, size_t bytes)

@@ -13,8 +13,13 @@
 extern "C" {
 #endif
 
-/* name: "auto", "cpu", "cpu64" (double-precision reference, for gradient checks), "cuda[:n]". threads: 0 = all cores. */
+/* name: "auto", "cpu", "cpu64" (double-precision reference, for gradient checks), "cuda[:n]". threads: 0 = all cores. Numbers are float throughout. */
 gen_status gen_device_open(const char *name, int32_t threads, gen_device **device, gen_error *err);
+
+/* precision: "fp32"; on a GPU also "tf32" and "bf16", whose products round what they multiply (kernels/cuda/launch.h). note, unless NULL, gets a line on what
+ * "auto" did not choose and why; "" otherwise. */
+gen_status gen_device_open_with(const char *name, int32_t threads, const char *precision, gen_device **device,
+                                char *note, size_t note_bytes, gen_error *err);
 
 /* A line for each device of this machine, or why it is not there; in buffer, lines end in '\n'. */
 void gen_devices_describe(char *buffer, size_t bytes);

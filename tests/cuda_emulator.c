@@ -6,6 +6,7 @@
 #include "tests/cuda_emulator.h"
 
 #include "core/rng.h"
+#include "tests/cuda_fake_cudnn.h"
 #include "tests/test.h"
 
 #include <pthread.h>
@@ -74,18 +75,22 @@ void cuda_emulate_body(void (*body)(const void *args), int32_t blocks, const voi
 void cuda_emulate(const cuda_launch *launch)
 {
     enum { LARGEST_ARGUMENTS = 4096 };
+    if (launch->body == CUDA_LIBRARY) {
+        const cuda_library_call *call = launch->args;
+        assert_int_equal(call->run(call, NULL), 0);
+        return;
+    }
     assert_in_range(launch->args_bytes, 1, LARGEST_ARGUMENTS);
     cuda_emulate_body(bodies[launch->body], launch->blocks, launch->args);
 }
 
 /* ---- a call, as a rung ---- */
 
-static void emulated_run(const gen_call *c, const cpu_job *job)
+static void emulate_call(const gen_call *c, cuda_products products)
 {
-    (void)job;
     gen_error err = { 0 };
     gen_arena *arena = gen_arena_new();
-    cuda_launches count = { .arena = arena, .state = c->state }, list = count;
+    cuda_launches count = { .arena = arena, .state = c->state, .products = products }, list = count;
     TEST_OK(cuda_lower(c, &count, &err));
     char *scratch = gen_alloc(1, count.scratch_bytes);
     memset(scratch, 0xff, count.scratch_bytes); /* not a number */
@@ -97,4 +102,26 @@ static void emulated_run(const gen_call *c, const cpu_job *job)
     gen_arena_free(arena);
 }
 
+static void emulated_run(const gen_call *c, const cpu_job *job)
+{
+    (void)job;
+    emulate_call(c, (cuda_products){ 0 });
+}
+
 const cpu_kernel cuda_emulated_kernel = { "cuda emulated", NULL, NULL, NULL, emulated_run };
+
+/* ---- the same with libraries that are none ---- */
+
+static void library_run(const gen_call *c, const cpu_job *job)
+{
+    gen_error err = { 0 };
+    cuda_products products = { 0 };
+    (void)job;
+    fake_cudnn_start();
+    TEST_OK(cudnn_open(&fake_cudnn_api, NULL, &products.dnn, &err));
+    emulate_call(c, products);
+    cudnn_close(products.dnn);
+    assert_int_equal(fake_cudnn_alive(), 0);
+}
+
+const cpu_kernel cuda_library_kernel = { "cuda emulated with libraries", NULL, NULL, NULL, library_run };

@@ -17,5 +17,7 @@ void cuda_emulate(const cuda_launch *launch);
 void cuda_emulate_body(void (*body)(const void *args), int32_t blocks, const void *args);
 
 extern const cpu_kernel cuda_emulated_kernel;
+/* The same where libraries compute products (cuda_fake_cudnn.h). */
+extern const cpu_kernel cuda_library_kernel;
 
 #endif

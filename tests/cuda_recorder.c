@@ -5,10 +5,16 @@
 #include "tests/cuda_emulator.h"
 #include "tests/test.h"
 
+/* A launch of a body, or what a library does. */
+typedef struct recorded_node {
+    cuda_launch launch; /* body CUDA_LIBRARY: run */
+    void (*run)(const void *args);
+} recorded_node;
+
 /* A graph owns copies of the arguments, as CUDA's do: a list that dies too early shows under the address sanitizer. */
 typedef struct recorded_graph {
     gen_arena *arena;
-    cuda_launch *launch;
+    recorded_node *node;
     int32_t n, room;
 } recorded_graph;
 
@@ -69,21 +75,38 @@ static int record_begin(void *context)
     return 0;
 }
 
+static void add_node(recorded_graph *g, recorded_node node)
+{
+    if (g->n == g->room) {
+        recorded_node *more = gen_arena_alloc(g->arena, (size_t)(2 * g->room + 16) * sizeof *more);
+        if (g->n) memcpy(more, g->node, (size_t)g->n * sizeof *more);
+        g->node = more;
+        g->room = 2 * g->room + 16;
+    }
+    void *args = gen_arena_alloc(g->arena, node.launch.args_bytes);
+    node.launch.args = memcpy(args, node.launch.args, node.launch.args_bytes);
+    g->node[g->n++] = node;
+}
+
 static int record_launch(void *context, const cuda_launch *launch)
 {
     cuda_recorder *r = context;
-    recorded_graph *g = r->recording;
     if (!r->capturing) fail_msg("%s launched outside of a graph", cuda_body_name(launch->body));
     if (may_fail(r)) return BROKEN;
-    if (g->n == g->room) {
-        cuda_launch *more = gen_arena_alloc(g->arena, (size_t)(2 * g->room + 16) * sizeof *more);
-        if (g->n) memcpy(more, g->launch, (size_t)g->n * sizeof *more);
-        g->launch = more;
-        g->room = 2 * g->room + 16;
-    }
-    void *args = memcpy(gen_arena_alloc(g->arena, launch->args_bytes), launch->args, launch->args_bytes);
-    g->launch[g->n++] = (cuda_launch){ launch->body, launch->blocks, args, launch->args_bytes };
     r->n_launches++;
+    if (launch->body == CUDA_LIBRARY) {
+        const cuda_library_call *call = launch->args;
+        return -call->run(call, r);
+    }
+    add_node(r->recording, (recorded_node){ .launch = *launch });
+    return 0;
+}
+
+int cuda_recorder_add(void *stream, void (*run)(const void *args), const void *args, size_t bytes)
+{
+    cuda_recorder *r = stream;
+    if (!r->capturing) fail_msg("a library ran outside of a graph");
+    add_node(r->recording, (recorded_node){ .launch = { CUDA_LIBRARY, 1, args, bytes }, .run = run });
     return 0;
 }
 
@@ -109,7 +132,11 @@ static int record_run(void *context, void *graph)
     not_while_capturing(r, "a graph run");
     if (may_fail(r)) return BROKEN;
     r->n_runs++;
-    for (int32_t i = 0; i < g->n; i++) cuda_emulate(&g->launch[i]);
+    for (int32_t i = 0; i < g->n; i++) {
+        const recorded_node *node = &g->node[i];
+        if (node->run) node->run(node->launch.args);
+        else cuda_emulate(&node->launch);
+    }
     return 0;
 }
 
@@ -124,7 +151,7 @@ static void record_graph_free(void *context, void *graph)
 
 static const char *record_error_text(int code)
 {
-    return code == BROKEN ? "it was told to fail" : "unknown";
+    return code == BROKEN ? "it was told to fail" : code < 0 ? "a library refused" : "unknown";
 }
 
 static void record_close(void *context)
@@ -135,7 +162,7 @@ static void record_close(void *context)
     r->closed = true;
 }
 
-gen_device *cuda_recorder_open(cuda_recorder *r)
+gen_device *cuda_recorder_open(cuda_recorder *r, const cuda_products *products)
 {
     gen_error err = { 0 };
     gen_device *device;
@@ -143,6 +170,7 @@ gen_device *cuda_recorder_open(cuda_recorder *r)
     cuda_runtime runtime = { r,           record_alloc,      record_free,       record_copy,
                              record_copy, record_begin,      record_launch,     record_end,
                              record_run,  record_graph_free, record_error_text, record_close };
-    TEST_OK(cuda_device_new(&runtime, "cuda (emulated)", &device, &err));
+    const cuda_products none = { 0 };
+    TEST_OK(cuda_device_new(&runtime, products ? products : &none, "cuda (emulated)", &device, &err));
     return device;
 }

@@ -2,7 +2,7 @@
  * does what a capture forbids.
  *
  *     cuda_recorder r;
- *     gen_device *device = cuda_recorder_open(&r);
+ *     gen_device *device = cuda_recorder_open(&r, NULL);
  *     …                                                     // anything that can be done with a device
  *     device->ops->close(device);
  */
@@ -19,7 +19,10 @@ typedef struct cuda_recorder {
     struct recorded_graph *recording;
 } cuda_recorder;
 
-/* The device; recorder outlives it. */
-gen_device *cuda_recorder_open(cuda_recorder *recorder);
+/* The device; recorder outlives it. products: the libraries, which the device takes; NULL: none. */
+gen_device *cuda_recorder_open(cuda_recorder *recorder, const cuda_products *products);
+
+/* For libraries that are none either: they are given the recorder as their stream. Records run(args), args are copied. */
+int cuda_recorder_add(void *stream, void (*run)(const void *args), const void *args, size_t bytes);
 
 #endif

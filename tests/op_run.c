@@ -366,7 +366,7 @@ static void check_kernel(const op_case *c, const cpu_kernel *kernel, test_call *
 {
     check_rung(c, kernel, t, expected);
     bool packs = c->op == GEN_OP_MATMUL || c->op == GEN_OP_CONV2D || c->op == GEN_OP_CONV2D_T;
-    if (packs && kernel != &cuda_emulated_kernel) {
+    if (packs && kernel != &cuda_emulated_kernel && kernel != &cuda_library_kernel) {
         t->call.frozen = true; /* in[1] may be packed once */
         check_rung(c, kernel, t, expected);
         t->call.frozen = false;
@@ -375,11 +375,17 @@ static void check_kernel(const op_case *c, const cpu_kernel *kernel, test_call *
         if (gen_shape_equal(&t->in[i].shape, &t->out[0].shape)) check_in_place(c, kernel, t, i, expected);
 }
 
+static bool is_product(gen_op op)
+{
+    return op == GEN_OP_MATMUL || op == GEN_OP_CONV2D || op == GEN_OP_CONV2D_T || op == GEN_OP_CONV2D_W;
+}
+
 int32_t op_rungs(gen_op op, const cpu_kernel **rungs, int32_t max_rungs)
 {
     const char *only = getenv("GEN_OP_RUNGS");
     int32_t n = only && !strcmp(only, "cuda") ? 0 : cpu_kernel_rungs(op, cpu_isa_best(), rungs, max_rungs);
     if (cuda_has(op) && n < max_rungs) rungs[n++] = &cuda_emulated_kernel;
+    if (is_product(op) && n < max_rungs) rungs[n++] = &cuda_library_kernel;
     return n;
 }
 

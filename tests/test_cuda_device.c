@@ -5,6 +5,7 @@
 
 #include "core/rng.h"
 #include "kernels/devices.h"
+#include "tests/cuda_fake_cudnn.h"
 #include "tests/cuda_recorder.h"
 #include "tests/model_run.h"
 #include "tests/test.h"
@@ -73,6 +74,15 @@ static gen_device *opened(const char *name)
     return device;
 }
 
+static cuda_products fake_products(void)
+{
+    gen_error err = { 0 };
+    cuda_products products = { 0 };
+    fake_cudnn_start();
+    TEST_OK(cudnn_open(&fake_cudnn_api, NULL, &products.dnn, &err));
+    return products;
+}
+
 /* In place of blobs, whose background is the same value everywhere: where that meets a corner of a function (relu, |x|), a rounding moves all of it. */
 static void fill_with_noise(test_model *t)
 {
@@ -83,26 +93,33 @@ static void fill_with_noise(test_model *t)
  * enlarge roundings, and then does so to the CPU's as well. */
 static void trains_as_on_the_cpu(const char *model, const char *options, int64_t n, int64_t side, int64_t c)
 {
-    enum { EXACT, CPU, CUDA, N_DEVICES };
+    enum { EXACT, CPU, CUDA, LIBRARIES, N_DEVICES };
     char text[256];
     test_model t[N_DEVICES];
     trained out[N_DEVICES];
-    cuda_recorder r;
+    cuda_recorder r, with;
+    cuda_products products = fake_products();
     snprintf(text, sizeof text, "%s optimiser=sgd lr=0.01", options);
     for (int i = 0; i < N_DEVICES; i++) {
         test_model_open(&t[i], model, NULL, text, n, side, side, c);
         fill_with_noise(&t[i]);
-        use_device(&t[i], i == CUDA ? cuda_recorder_open(&r) : opened(i == CPU ? "cpu" : "cpu64"));
+        use_device(&t[i], i == CUDA        ? cuda_recorder_open(&r, NULL)
+                          : i == LIBRARIES ? cuda_recorder_open(&with, &products)
+                                           : opened(i == CPU ? "cpu" : "cpu64"));
         train(&t[i], &out[i], 2);
     }
     assert_int_equal(out[CUDA].n, out[EXACT].n);
     assert_int_equal(r.n_runs, 2); /* a step is one graph */
-    double cuda = distance(&out[CUDA], &out[EXACT]), cpu = distance(&out[CPU], &out[EXACT]);
-    printf("  %s %s: %d launches; steps differ by %.1e, the CPU's by %.1e\n", model, options, r.n_launches, cuda, cpu);
+    double cuda = distance(&out[CUDA], &out[EXACT]), cpu = distance(&out[CPU], &out[EXACT]),
+           libraries = distance(&out[LIBRARIES], &out[EXACT]);
+    printf("  %s %s: %d launches; steps differ by %.1e, with libraries (%d times) by %.1e, the CPU's by %.1e\n", model,
+           options, r.n_launches, cuda, fake_cudnn_executed(), libraries, cpu);
     assert_true(cuda < fmax(1e-5, 3 * cpu));
+    assert_true(libraries < fmax(1e-5, 3 * cpu));
     assert_true(fabs(out[CUDA].loss / out[EXACT].loss - 1) < 1e-5);
     for (int i = 0; i < N_DEVICES; i++) test_model_close(&t[i]);
-    assert_true(r.closed);
+    assert_true(r.closed && with.closed);
+    assert_int_equal(fake_cudnn_alive(), 0);
 }
 
 TEST(cuda_device_trains_autoencoders_as_the_cpu_does)
@@ -143,7 +160,7 @@ static void open_two_calls(two_calls *t)
     gen_error err = { 0 };
     float host[N];
     memset(t, 0, sizeof *t);
-    t->device = cuda_recorder_open(&t->r);
+    t->device = cuda_recorder_open(&t->r, NULL);
     t->attr.key = 7;
     gen_view *views[3] = { t->x, t->y, t->noise };
     for (int i = 0; i < 3; i++) views[i][0] = (gen_view){ t->device->ops->alloc(t->device, sizeof host), GEN_SHAPE(N) };
@@ -243,6 +260,32 @@ TEST(cuda_device_survives_every_failure)
     close_two_calls(&t);
 }
 
+/* y[1,4,4,2] = conv(x[1,4,4,3]), run by a library that fails. */
+TEST(cuda_device_tells_that_a_library_refused)
+{
+    gen_error err = { 0 };
+    cuda_recorder r;
+    cuda_products products = fake_products();
+    gen_device *device = cuda_recorder_open(&r, &products);
+    gen_attr attr = { .window = { { 1, 1 }, { 1, 1 }, { 0, 0, 0, 0 }, { 1, 1 }, 1 } };
+    gen_view in[2] = { { device->ops->alloc(device, 48 * sizeof(float)), GEN_SHAPE(1, 4, 4, 3) },
+                       { device->ops->alloc(device, 6 * sizeof(float)), GEN_SHAPE(1, 1, 3, 2) } },
+             out = { device->ops->alloc(device, 32 * sizeof(float)), GEN_SHAPE(1, 4, 4, 2) };
+    gen_call call = {
+        .op = GEN_OP_CONV2D, .n_in = 2, .n_out = 1, .in = in, .out = &out, .attr = &attr, .name = "conv"
+    };
+    gen_exec *exec = NULL;
+    call.epilogue.act = GEN_OP_COUNT;
+    fake_cudnn_fails = true;
+    assert_int_equal(device->ops->compile(device, &call, 1, &exec, &err), GEN_NO_DEVICE);
+    assert_string_equal(err.text, "cuda (emulated): a library failed: a library refused");
+    assert_null(exec);
+    for (int i = 0; i < 2; i++) device->ops->free(device, in[i].data);
+    device->ops->free(device, out.data);
+    device->ops->close(device);
+    assert_int_equal(fake_cudnn_alive(), 0);
+}
+
 TEST(cuda_device_refuses_an_op_without_kernel_by_name)
 {
     two_calls t;
@@ -260,7 +303,7 @@ TEST(cuda_device_knows_its_scratch_memory_beforehand)
 {
     gen_error err = { 0 };
     cuda_recorder r;
-    gen_device *device = cuda_recorder_open(&r);
+    gen_device *device = cuda_recorder_open(&r, NULL);
     gen_attr attr = { .axes = 3 };
     gen_view x = { device->ops->alloc(device, 40 * 50 * sizeof(float) * 100), GEN_SHAPE(4000, 50) },
              y = { device->ops->alloc(device, sizeof(float)), GEN_SHAPE(1, 1) };

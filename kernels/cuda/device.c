@@ -1,4 +1,5 @@
 /* The GPU as a device: a plan becomes one list of launches, captured once as one graph, and a run is: the run's state to the device, the graph. */
+#include "kernels/cuda/libraries.h"
 #include "kernels/cuda/runtime.h"
 
 #include <stdio.h>
@@ -9,6 +10,7 @@ enum { NAME_BYTES = 128 };
 typedef struct cuda_device {
     gen_device device; /* first: a gen_device of ours is a cuda_device */
     cuda_runtime rt;
+    cuda_products products;
     char name[NAME_BYTES];
 } cuda_device;
 
@@ -106,7 +108,8 @@ static gen_status capture(gen_exec *exec, const cuda_launches *list, gen_error *
 static gen_status compile_calls(gen_exec *exec, const gen_call *calls, int32_t n_calls, gen_arena *arena,
                                 gen_error *err)
 {
-    cuda_launches count = { .arena = arena }, list = { .arena = arena };
+    const cuda_products *products = &exec->cuda->products;
+    cuda_launches count = { .arena = arena, .products = *products }, list = { .arena = arena, .products = *products };
     GEN_TRY(lower_all(calls, n_calls, &count, err));
     GEN_TRY(get_memory(exec, count.scratch_bytes, err));
     exec->state = state_of(calls, n_calls);
@@ -132,8 +135,7 @@ static gen_status compile(gen_device *device, const gen_call *calls, int32_t n_c
 
 static size_t compile_bytes(gen_device *device, const gen_call *calls, int32_t n_calls)
 {
-    (void)device;
-    cuda_launches count = { .arena = gen_arena_new() };
+    cuda_launches count = { .arena = gen_arena_new(), .products = ((cuda_device *)device)->products };
     for (int32_t i = 0; i < n_calls && count.arena; i++)
         (void)cuda_lower(&calls[i], &count, NULL); /* compile will say it */
     gen_arena_free(count.arena);
@@ -156,6 +158,7 @@ static void cuda_close(gen_device *device)
 {
     cuda_device *cuda = (cuda_device *)device;
     if (!cuda) return;
+    cuda_products_close(&cuda->products);
     cuda->rt.close(cuda->rt.context);
     gen_free(cuda);
 }
@@ -163,11 +166,13 @@ static void cuda_close(gen_device *device)
 static const gen_device_ops ops = { cuda_alloc, cuda_free, upload, download,   compile,      run,
                                     exec_free,  NULL,      NULL,   cuda_close, compile_bytes };
 
-gen_status cuda_device_new(const cuda_runtime *runtime, const char *name, gen_device **device, gen_error *err)
+gen_status cuda_device_new(const cuda_runtime *runtime, const cuda_products *products, const char *name,
+                           gen_device **device, gen_error *err)
 {
     cuda_device *cuda = gen_alloc(1, sizeof *cuda);
     if (!cuda) return gen_fail(err, GEN_NO_MEMORY, "the cuda device");
     cuda->rt = *runtime;
+    cuda->products = *products;
     snprintf(cuda->name, sizeof cuda->name, "%s", name);
     cuda->device = (gen_device){ &ops, cuda->name, sizeof(float) };
     *device = &cuda->device;

@@ -15,7 +15,7 @@ static const char *const body_names[] = {
 
 const char *cuda_body_name(cuda_body body)
 {
-    return body_names[body];
+    return body == CUDA_LIBRARY ? "a library" : body_names[body];
 }
 
 /* ---- what a lowering is written with ---- */

@@ -28,6 +28,7 @@ void lower_norm_dx(const gen_call *c, cuda_launches *list);
 void lower_norm_dp(const gen_call *c, cuda_launches *list);
 void lower_matmul(const gen_call *c, cuda_launches *list);
 void lower_conv(const gen_call *c, cuda_launches *list);
+bool lower_conv_by_cudnn(const gen_call *c, cuda_launches *list); /* false: nothing was appended */
 void lower_lstm(const gen_call *c, cuda_launches *list);
 void lower_lstm_dx(const gen_call *c, cuda_launches *list);
 void lower_gru(const gen_call *c, cuda_launches *list);
@@ -49,6 +50,8 @@ float *cuda_scratch(cuda_launches *list, int64_t count);
 void cuda_emit_sum_of_parts(cuda_launches *list, const float *x, int32_t parts, int64_t count, float *y);
 
 fused_tail cuda_tail_of(const gen_call *c);
+/* What the plan fused behind a call, by itself, on its result. */
+void cuda_emit_tail(const gen_call *c, cuda_launches *list);
 
 static inline const float *cuda_in(const gen_call *c, int32_t i)
 {

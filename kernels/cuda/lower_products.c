@@ -77,6 +77,7 @@ static void emit_conv_w(const gen_call *c, cuda_launches *list, product_args *p)
 
 void lower_conv(const gen_call *c, cuda_launches *list)
 {
+    if (lower_conv_by_cudnn(c, list)) return;
     const gen_window *w = &c->attr->window;
     const gen_shape *in0 = &c->in[0].shape, *in1 = &c->in[1].shape, *y = &c->out[0].shape;
     const int32_t taps = w->kernel[0] * w->kernel[1];

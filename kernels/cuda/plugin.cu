@@ -2,6 +2,7 @@
 #include <stdio.h>
 
 #include "kernels/cuda/bodies.kh"
+#include "kernels/cuda/libraries.h"
 #include "kernels/cuda/plugin.h"
 #include "kernels/cuda/runtime.h"
 
@@ -56,6 +57,10 @@ static int gpu_capture_begin(void *context)
 
 static int gpu_launch(void *context, const cuda_launch *launch)
 {
+    if (launch->body == CUDA_LIBRARY) {
+        const cuda_library_call *call = static_cast<const cuda_library_call *>(launch->args);
+        return -call->run(call, stream_of(context));
+    }
     void *args[] = { const_cast<void *>(launch->args) };
     return cudaLaunchKernel(kernels[launch->body], dim3(launch->blocks), dim3(CUDA_THREADS), args, 0,
                             stream_of(context));
@@ -85,7 +90,7 @@ static void gpu_graph_free(void *context, void *graph)
 
 static const char *gpu_error_text(int code)
 {
-    return cudaGetErrorString(static_cast<cudaError_t>(code));
+    return code < 0 ? cuda_library_error_text(-code) : cudaGetErrorString(static_cast<cudaError_t>(code));
 }
 
 static void gpu_close(void *context)
@@ -97,12 +102,14 @@ static void gpu_close(void *context)
 
 /* ---- open ---- */
 
+enum { NAME_BYTES = 128 };
+
 static gen_status no_gpu(gen_error *err, const char *what, cudaError_t error)
 {
     return gen_fail(err, GEN_NO_DEVICE, "no GPU: %s: %s", what, cudaGetErrorString(error));
 }
 
-static gen_status choose(int32_t index, char *name, size_t bytes, gen_error *err)
+static gen_status choose(int32_t index, char *name, gen_error *err)
 {
     int count = 0;
     cudaDeviceProp properties;
@@ -114,7 +121,7 @@ static gen_status choose(int32_t index, char *name, size_t bytes, gen_error *err
     error = cudaSetDevice(index);
     if (!error) error = cudaGetDeviceProperties(&properties, index);
     if (error) return no_gpu(err, "choosing it", error);
-    snprintf(name, bytes, "cuda:%d (%.60s, %d multiprocessors, %.0f GB)", index, properties.name,
+    snprintf(name, NAME_BYTES, "cuda:%d (%.50s, %d multiprocessors, %.0f GB", index, properties.name,
              properties.multiProcessorCount, 1e-9 * (double)properties.totalGlobalMem);
     return GEN_OK;
 }
@@ -131,7 +138,7 @@ static gen_status load_kernels(gen_error *err)
     return GEN_OK;
 }
 
-static gen_status open_stream(const char *name, gen_device **device, gen_error *err)
+static gen_status open_stream(const char *name, const cuda_products *products, gen_device **device, gen_error *err)
 {
     gpu *g = static_cast<gpu *>(gen_alloc(1, sizeof *g));
     if (!g) return gen_fail(err, GEN_NO_MEMORY, "the cuda device");
@@ -140,22 +147,29 @@ static gen_status open_stream(const char *name, gen_device **device, gen_error *
         gpu_launch, gpu_capture_end, gpu_graph_run, gpu_graph_free, gpu_error_text, gpu_close
     };
     cudaError_t error = cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking);
-    gen_status status = error ? no_gpu(err, "making a stream", error) : cuda_device_new(&runtime, name, device, err);
+    gen_status status =
+        error ? no_gpu(err, "making a stream", error) : cuda_device_new(&runtime, products, name, device, err);
     if (status && !error) cudaStreamDestroy(g->stream);
     if (status) gen_free(g);
     return status;
 }
 
 extern "C" __attribute__((visibility("default"))) gen_status gen_cuda_open(const char *version, size_t call_bytes,
-                                                                           int32_t index, gen_device **device,
-                                                                           gen_error *err)
+                                                                           const cuda_open_request *request,
+                                                                           gen_device **device, gen_error *err)
 {
-    char name[128];
+    char name[NAME_BYTES], libraries[48];
+    cuda_products products = { request->precision, NULL };
     if (strcmp(version, GEN_VERSION) || call_bytes != sizeof(gen_call))
         return gen_fail(err, GEN_NO_DEVICE,
                         "libgen_cuda.so is of gen " GEN_VERSION ", this is gen %s%s: build both together", version,
                         strcmp(version, GEN_VERSION) ? "" : ", of other sources");
-    GEN_TRY(choose(index, name, sizeof name, err));
+    GEN_TRY(choose(request->index, name, err));
     GEN_TRY(load_kernels(err));
-    return open_stream(name, device, err);
+    GEN_TRY(cuda_products_open(&products, libraries, sizeof libraries, err));
+    size_t used = strlen(name);
+    snprintf(name + used, sizeof name - used, ", %.40s)", libraries);
+    gen_status status = open_stream(name, &products, device, err);
+    if (status) cuda_products_close(&products);
+    return status;
 }

@@ -2,7 +2,7 @@
  * emulator: so all of device.c runs without a GPU.
  *
  *     gen_device *device;
- *     GEN_TRY(cuda_device_new(&runtime, "cuda (NVIDIA H200)", &device, err));   // takes the runtime: close calls runtime.close
+ *     GEN_TRY(cuda_device_new(&runtime, &products, "cuda (NVIDIA H200)", &device, err));   // takes the runtime: close calls runtime.close
  *
  * Everything is ordered by one stream. Functions return 0, or a code that error_text explains.
  */
@@ -25,16 +25,17 @@ typedef struct cuda_runtime {
     int (*copy_out)(void *context, void *to, const void *from, size_t bytes); /* to: host memory, filled on return */
     /* Between begin and end nothing but launch may be called; launches are recorded and not run. */
     int (*capture_begin)(void *context);
-    int (*launch)(void *context, const cuda_launch *launch);
-    int (*capture_end)(void *context, void **graph); /* also after a launch that failed; graph is then NULL */
-    int (*graph_run)(void *context, void *graph);    /* enqueues all its launches */
-    void (*graph_free)(void *context, void *graph);  /* waits for runs of it */
+    int (*launch)(void *context, const cuda_launch *launch); /* of a library: < 0 is minus its status */
+    int (*capture_end)(void *context, void **graph);         /* also after a launch that failed; graph is then NULL */
+    int (*graph_run)(void *context, void *graph);            /* enqueues all its launches */
+    void (*graph_free)(void *context, void *graph);          /* waits for runs of it */
     const char *(*error_text)(int code);
     void (*close)(void *context);
 } cuda_runtime;
 
-/* name: up to 127 characters, copied. On failure the runtime stays the caller's. */
-gen_status cuda_device_new(const cuda_runtime *runtime, const char *name, gen_device **device, gen_error *err);
+/* Takes the libraries of products too: the device closes them before the runtime. name: up to 127 characters, copied. On failure both stay the caller's. */
+gen_status cuda_device_new(const cuda_runtime *runtime, const cuda_products *products, const char *name,
+                           gen_device **device, gen_error *err);
 
 #ifdef __cplusplus
 }

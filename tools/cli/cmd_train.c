@@ -86,12 +86,34 @@ static void common_options(const cli_args *a, gen_train_options *o)
     if (strcmp(a->o.device, "auto")) o->device = a->o.device;
 }
 
+/* Says why it is not the GPU, where that was left to us. */
+static gen_status open_device(training *t, const char *name, int64_t threads, const char *precision, gen_error *err)
+{
+    char note[400];
+    GEN_TRY(gen_device_open_with(name, (int32_t)threads, precision, &t->device, note, sizeof note, err));
+    if (*note && !t->a->o.quiet && !t->a->o.json) fprintf(stderr, "%s\n", note);
+    return GEN_OK;
+}
+
+/* What a run was trained with so far; the text is the arena's. */
+static gen_status precision_of(const cli_args *a, const char *folder, const char **precision, gen_error *err)
+{
+    gen_device *device;
+    gen_run *run = NULL;
+    GEN_TRY(gen_device_open("cpu", 1, &device, err));
+    gen_status status = gen_run_open(folder, device, GEN_RUN_READ, &run, err);
+    if (status == GEN_OK) *precision = gen_arena_strdup(a->arena, run->settings.train.precision);
+    gen_run_close(run);
+    device->ops->close(device);
+    return status;
+}
+
 static gen_status open_new(training *t, gen_error *err)
 {
     GEN_TRY(make_settings(t, err));
     common_options(t->a, &t->settings.train);
     if (*t->a->o.data) t->settings.train.data = t->a->o.data;
-    GEN_TRY(gen_device_open(t->settings.train.device, (int32_t)t->settings.train.threads, &t->device, err));
+    GEN_TRY(open_device(t, t->settings.train.device, t->settings.train.threads, t->settings.train.precision, err));
     GEN_TRY(gen_data_open(&t->settings, &t->terminal, t->a->arena, &t->data, err));
     return gen_run_create(&t->settings, &t->data, t->device, &t->run, err);
 }
@@ -99,7 +121,9 @@ static gen_status open_new(training *t, gen_error *err)
 static gen_status open_old(training *t, gen_error *err)
 {
     if (t->a->n_words) return gen_fail(err, GEN_BAD_OPTION, "gen train --resume RUN takes no model: the run knows it");
-    GEN_TRY(gen_device_open(t->a->o.device, (int32_t)t->a->o.threads, &t->device, err));
+    const char *precision;
+    GEN_TRY(precision_of(t->a, t->a->o.resume, &precision, err));
+    GEN_TRY(open_device(t, t->a->o.device, t->a->o.threads, precision, err));
     GEN_TRY(gen_run_open(t->a->o.resume, t->device, GEN_RUN_WRITE, &t->run, err));
     GEN_TRY(resume_options(t, err));
     GEN_TRY(gen_data_open(&t->run->settings, &t->terminal, t->a->arena, &t->data, err));
