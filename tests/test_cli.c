@@ -44,6 +44,22 @@ TEST(cli_version_is_known_at_once)
     assert_true(best < 1);
 }
 
+/* The preset's network, as its alias has it; what is there already takes no options. */
+TEST(cli_info_describes_the_preset_that_is_asked_for)
+{
+    static char alias[TEXT_BYTES];
+    need_run();
+    expect_code("info gdl-vae-digits --json", GOOD);
+    snprintf(alias, sizeof alias, "%s", last.out);
+    expect_code("info vae --preset gdl-vae-digits --json", GOOD);
+    assert_string_equal(last.out, alias);
+    expect_code("info vae --json", GOOD);
+    assert_string_not_equal(last.out, alias);
+    expect_says("info vae --preset gdl-vae-digit", USAGE, "gdl-vae-digits");
+    expect_says("info shared --preset gdl-vae-digits", USAGE, "shared is no model");
+    expect_says("info bars.idx3-ubyte --latent 4", USAGE, "--latent is of a model's description");
+}
+
 TEST(cli_wrong_usage_exits_with_2_and_suggests)
 {
     need_run();

@@ -163,7 +163,8 @@ static gen_status describe_model(cli_args *a, const gen_model *model, const gen_
     };
     if (!run.params) return gen_fail(err, GEN_NO_MEMORY, "no memory for a model");
     gen_status status = gen_settings_start(&run.settings, model, a->arena, err);
-    if (status == GEN_OK && preset) status = gen_settings_preset(&run.settings, preset->name, err);
+    if (status == GEN_OK && *a->o.preset) status = gen_settings_preset(&run.settings, a->o.preset, err);
+    else if (status == GEN_OK && preset) status = gen_settings_preset(&run.settings, preset->name, err);
     for (int i = 0; i < a->n_extra && status == GEN_OK; i++)
         status = gen_settings_set(&run.settings, a->extra_name[i], a->extra_value[i], err);
     if (status == GEN_OK) status = guess_sizes(a, &run, preset, err);
@@ -254,24 +255,40 @@ static gen_status describe_file(cli_args *a, const char *path, gen_error *err)
     return status == GEN_OK ? GEN_OK : gen_error_in_file(err, path, status);
 }
 
+/* Options describe a model that is not there yet; a run, a file and a data set are what they are. */
+static gen_status needs_no_options(const cli_args *a, gen_error *err)
+{
+    const char *name = *a->o.preset ? "preset" : a->n_extra ? a->extra_name[0] : NULL;
+    if (!name) return GEN_OK;
+    return gen_fail(err, GEN_BAD_OPTION, "--%s is of a model's description, and %s is no model; `gen list` shows them",
+                    name, a->word[0]);
+}
+
+/* A run, a file or a data set. */
+static gen_status describe_what_is_there(cli_args *a, const char *name, gen_device *device, gen_error *err)
+{
+    char *found;
+    bool run = gen_path_is_folder(name) && gen_path_exists(gen_path_join(a->arena, name, "config.json"));
+    bool file = !run && gen_path_exists(name);
+    bool data =
+        !run && !file && (gen_dataset_source_find(name) || gen_dataset_find(name, a->arena, &found, NULL) == GEN_OK);
+    if (!run && !file && !data)
+        return gen_fail(err, GEN_NOT_FOUND, "%s is no model, preset, run folder, file or data set", name);
+    GEN_TRY(needs_no_options(a, err));
+    return run ? describe_run(a, name, device, err) : file ? describe_file(a, name, err) : describe_data(a, name, err);
+}
+
 static int info(cli_args *a, gen_error *err)
 {
     gen_device *device = NULL;
     const gen_model *model;
     const gen_preset *preset = NULL;
     if (cli_need_words(&cli_info, a, 1, 1, err) != GEN_OK) return CLI_USAGE;
-    const char *name = a->word[0];
-    char *found;
-    gen_status status = gen_device_open("cpu", (int32_t)a->o.threads, &device, err);
-    if (status != GEN_OK) return CLI_FAILED;
-    model = gen_model_find(name);
-    if (model || gen_model_alias(name, &model, &preset)) status = describe_model(a, model, preset, device, err);
-    else if (gen_path_is_folder(name) && gen_path_exists(gen_path_join(a->arena, name, "config.json")))
-        status = describe_run(a, name, device, err);
-    else if (gen_path_exists(name)) status = describe_file(a, name, err);
-    else if (gen_dataset_source_find(name) || gen_dataset_find(name, a->arena, &found, NULL) == GEN_OK)
-        status = describe_data(a, name, err);
-    else status = gen_fail(err, GEN_NOT_FOUND, "%s is no model, preset, run folder, file or data set", name);
+    if (gen_device_open("cpu", (int32_t)a->o.threads, &device, err) != GEN_OK) return CLI_FAILED;
+    model = gen_model_find(a->word[0]);
+    gen_status status = model || gen_model_alias(a->word[0], &model, &preset)
+                            ? describe_model(a, model, preset, device, err)
+                            : describe_what_is_there(a, a->word[0], device, err);
     device->ops->close(device);
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
@@ -397,7 +414,7 @@ static int data(cli_args *a, gen_error *err)
     return CLI_USAGE;
 }
 
-static const char *const info_takes[] = { "explain-memory", "steps-per-quarter", "threads", "json", NULL };
+static const char *const info_takes[] = { "preset", "explain-memory", "steps-per-quarter", "threads", "json", NULL };
 static const char *const list_takes[] = { "markdown", "json", NULL };
 static const char *const data_takes[] = { "output", "quiet", NULL };
 const cli_verb cli_info = {
