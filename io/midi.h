@@ -151,6 +151,7 @@ typedef struct gen_midi_plan {
     const gen_midi_tempo *tempos; /* [n_tempos] instead of quarters_per_minute; seconds are not looked at */
     size_t n_tempos;
 } gen_midi_plan;
+int gen_midi_can_say_tempo(double quarters_per_minute); /* 3.6 to 60 million */
 gen_status gen_midi_from_notes(const gen_midi_note *notes, size_t n, const gen_midi_plan *plan, gen_arena *arena,
                                gen_midi *out, gen_error *err);
 

@@ -221,10 +221,16 @@ static gen_status make_track(const gen_midi_note *const *notes, size_t n, const 
     return GEN_OK;
 }
 
+int gen_midi_can_say_tempo(double quarters_per_minute)
+{
+    double us = 60e6 / quarters_per_minute;
+    return us >= 0.5 && us < 0xFFFFFF;
+}
+
 static gen_status add_tempo(gen_midi_track *t, int64_t ticks, double us, gen_arena *arena, gen_error *err)
 {
     uint8_t bytes[3];
-    if (!(us >= 0.5 && us < 0xFFFFFF))
+    if (!gen_midi_can_say_tempo(60e6 / us))
         return gen_fail(err, GEN_BAD_OPTION, "a tempo of %g quarters a minute; MIDI says 3.6 to 60 million", 60e6 / us);
     if (ticks < t->end_ticks || ticks > GEN_MIDI_MAX_TICKS)
         return gen_fail(err, GEN_BAD_OPTION, "tempos should be sorted by tick; one is at %lld", (long long)ticks);

@@ -89,6 +89,8 @@ gen_status gen_melody_encode(gen_tokeniser *t, const gen_step_note *notes, size_
 
 /* Steps that n tokens last; notes may be NULL, else has room for as many as gen_pairs_most_notes says, or one a token of the others. */
 int64_t gen_pairs_most_notes(const gen_vocabulary *v, const int32_t *token, int64_t n);
+bool gen_pairs_is_chord(const char *text);    /* "rest", or pitches as "C3.E-3.G3" */
+bool gen_pairs_is_duration(const char *text); /* quarters, a whole number of twelfths: "1", "3/4" */
 int64_t gen_pairs_decode(const gen_vocabulary *v, const int32_t *token, int64_t n, gen_step_note *notes,
                          size_t *n_notes);
 /* longest: steps that a note without an end lasts at most */

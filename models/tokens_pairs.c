@@ -62,13 +62,30 @@ static void put_duration(char text[48], int64_t twelfths)
     else snprintf(text, 48, "%lld/%lld", (long long)twelfths, (long long)of);
 }
 
+bool gen_pairs_is_chord(const char *text)
+{
+    size_t used = 0;
+    if (!strcmp(text, "rest")) return true;
+    while (read_pitch(text, &used) >= 0) {
+        text += used;
+        if (!*text) return true;
+        if (*text++ != '.') return false;
+    }
+    return false;
+}
+
 /* In twelfths of a quarter; 0: no duration */
 static int64_t read_duration(const char *text)
 {
     char *end;
     long long n = strtoll(text, &end, 10), of = *end == '/' ? strtoll(end + 1, &end, 10) : 1;
-    if (*end || n < 0 || n > 1000000 || of < 1 || of > GEN_PAIRS_STEPS) return 0;
+    if (*end || n < 0 || n > 1000000 || of < 1 || n * GEN_PAIRS_STEPS % of) return 0;
     return n * GEN_PAIRS_STEPS / of;
+}
+
+bool gen_pairs_is_duration(const char *text)
+{
+    return read_duration(text) > 0;
 }
 
 /* ---- to tokens ----------------------------------------------------------------------------------------------------------------- */

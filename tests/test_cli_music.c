@@ -122,6 +122,50 @@ TEST(cli_convert_to_json_and_back_keeps_every_note)
     shell_need("melody");
 }
 
+/* What the tokens can say they keep: the MIDI of them gives the same file again. */
+TEST(cli_convert_to_tokens_and_back_keeps_what_tokens_can_say)
+{
+    static const char *const kinds[] = { "pairs", "performance", "beats", "melody" };
+    const char *folder = prepare();
+    gen_arena *arena = gen_arena_new();
+    for (int k = 0; k < 4; k++) {
+        assert_int_equal(shell_gen(folder, gen_arena_printf(arena, "convert tune.mid a.json --tokens %s", kinds[k])),
+                         0);
+        shell_need(k == 3 ? "1 notes of drums, 1 of other voices" : "1 notes of drums, 0 of other voices");
+        assert_int_equal(shell_gen(folder, "convert a.json a.mid"), 0);
+        assert_int_equal(shell_gen(folder, gen_arena_printf(arena, "convert a.mid b.json --tokens %s", kinds[k])), 0);
+        gen_bytes a = read_made(folder, "a.json", arena), b = read_made(folder, "b.json", arena);
+        assert_int_equal(a.size, b.size);
+        assert_memory_equal(a.data, b.data, a.size);
+        assert_int_equal(!strstr((char *)a.data, "\"quarters_per_minute\":90,"), k == 1);
+    }
+    assert_int_equal(shell_gen(folder, "convert tune.mid a.mid --tokens beats"), 2);
+    shell_need("--tokens beats is of what is written as .json");
+    assert_int_equal(shell_gen(folder, "convert tune.mid a.json --tokens beat"), 2);
+    gen_arena_free(arena);
+}
+
+/* Music is music, whatever file it is in. */
+TEST(cli_looks_at_music_that_is_no_midi)
+{
+    const char *folder = prepare();
+    assert_int_equal(shell_gen(folder, "convert tune.mid notes.json"), 0);
+    assert_int_equal(shell_gen(folder, "convert tune.mid tokens.json --tokens beats"), 0);
+    assert_int_equal(shell_gen(folder, "convert tune.mid roll.npy"), 0);
+    shell_need("roll.npy: 24 steps"); /* six quarters */
+    assert_int_equal(shell_gen(folder, "info notes.json"), 0);
+    shell_need("music as JSON; as MIDI, format 1, 4 tracks, 6 notes, 0:04.000");
+    assert_int_equal(shell_gen(folder, "info tokens.json --json"), 0);
+    shell_need("\"notes\":5");
+    int code = shell_gen(folder, "plot roll.npy --tempo 90 -o roll.png");
+    if (!strstr(shell_out, "cairo")) assert_int_equal(code, 0);
+    code = shell_gen(folder, "render roll.npy --tempo 90 --tail 1 -o roll.wav");
+    if (!code) shell_need("5.00 s of sound");
+    else
+        assert_true(strstr(shell_out, "FluidSynth") || strstr(shell_out, "libsndfile") ||
+                    strstr(shell_out, "no SoundFont"));
+}
+
 TEST(cli_convert_to_a_roll_and_back_keeps_what_a_roll_can_say)
 {
     const char *folder = prepare();
@@ -153,6 +197,10 @@ TEST(cli_convert_refuses_what_it_cannot)
     TEST_OK(gen_file_write(gen_path_join(arena, folder, "bad.json"), bad, sizeof bad - 1, &err));
     assert_int_equal(shell_gen(folder, "convert bad.json bad.mid"), 1);
     shell_need("pitch is 200; 0 to 127 were expected");
+    static const char slow[] = "{\"notes\":[],\"tempos\":[{\"quarters_per_minute\":-5}]}";
+    TEST_OK(gen_file_write(gen_path_join(arena, folder, "slow.json"), slow, sizeof slow - 1, &err));
+    assert_int_equal(shell_gen(folder, "convert slow.json bad.mid"), 1);
+    shell_need("slow.json: JSON: a tempo of -5 quarters a minute");
     float three[3] = { 0 };
     gen_bytes npy;
     TEST_OK(gen_npy_write(three, (int64_t[]){ 1, 3 }, 2, arena, &npy, &err));

@@ -2,6 +2,7 @@
 #include <string.h>
 
 #include "core/option.h"
+#include "models/sequence.h"
 #include "models/style.h"
 #include "tools/cli/cli.h"
 
@@ -57,6 +58,7 @@ const gen_option cli_option_rows[] = {
     { "pieces",         OPT_INT,    O(pieces),     "0",    0, 1000, NULL, "pieces", "that a model of music composes, to see whether they are what music should be (0: none)", 0 },
     { "baseline",       OPT_CHOICE, O(baseline),   "none", 0, 0, "none|kneser-ney|bernoulli", NULL, "what counting gives on the same data: three tokens in a row; of a model of frames, bernoulli: how often each key sounds", 0 },
     { "steps-per-quarter", OPT_INT, O(steps_per_quarter), "4", 1, 96, NULL, "steps", "of a piano roll, in a quarter note", 0 },
+    { "tokens",         OPT_CHOICE, O(tokens),     "notes", 0, 0, "notes|" GEN_SEQUENCE_TOKENS_MUSIC, NULL, "what a .json that is written holds: notes, or tokens of a model of music; which one it is that is read, the file says", 0 },
     { "pitches",        OPT_CHOICE, O(pitches),    "128",  0, 0, "128|88", NULL, "of a piano roll that is written: all of MIDI, or a piano's from A0", 0 },
     { "soundfont",      OPT_STRING, O(soundfont),  "",     0, 0, NULL, "FILE", "the instruments, .sf2 (default: $SOUNDFONT, else the system's)", 0 },
     { "rate",           OPT_INT,    O(rate),       "44100", 8000, 96000, NULL, "Hz", "samples a second", 0 },

@@ -27,7 +27,7 @@ typedef struct cli_options {
         profile, scaling, markdown, steps, batch, resample, bits, components, quality, help;
     double strength, low, high, seconds;
     /* of music */
-    const char *pitches, *soundfont, *prime, *key, *instrument, *wav, *png, *baseline;
+    const char *tokens, *pitches, *soundfont, *prime, *key, *instrument, *wav, *png, *baseline;
     int64_t top_k, repeats, bars, pieces;
     double top_p;
     double temperature;

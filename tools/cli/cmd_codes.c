@@ -11,6 +11,7 @@
 #include "models/evaluate.h"
 #include "models/report.h"
 #include "tools/cli/music.h"
+#include "tools/cli/tune.h"
 
 typedef struct codes {
     cli_args *a;
@@ -310,7 +311,7 @@ static int run_encode(cli_args *a, gen_error *err)
 
 static int run_plot(cli_args *a, gen_error *err)
 {
-    if (a->n_words == 1 && cli_is_midi(a->word[0]))
+    if (a->n_words == 1 && cli_is_tune(a->word[0]))
         return cli_plot_midi(a, a->word[0], err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
     if (!strcmp(a->o.kind, "filters")) return with_run(a, &cli_plot, filters, false, err);
     if (!strcmp(a->o.kind, "neighbours")) return with_run(a, &cli_plot, neighbours, false, err);
@@ -322,13 +323,14 @@ static int run_plot(cli_args *a, gen_error *err)
 
 static const char *const encode_takes[] = { "output",  "data",   "limit", "checkpoint", "weights",
                                             "threads", "device", "json",  NULL };
-static const char *const plot_takes[] = { "kind",    "output",  "data",   "limit", "label", "checkpoint",
-                                          "weights", "threads", "device", "json",  NULL };
+static const char *const plot_takes[] = { "kind",  "tempo",      "steps-per-quarter", "output",  "data",   "limit",
+                                          "label", "checkpoint", "weights",           "threads", "device", "json",
+                                          NULL };
 const cli_verb cli_encode = { "encode", "RUN", "codes of test pictures as .csv or .npy", encode_takes, 0, run_encode };
 const cli_verb cli_plot = { "plot",
-                            "RUN|TUNE.mid",
+                            "RUN|TUNE",
                             "curves, parts of the loss, latent scatter, manifold, histograms, filters, confusion, use "
-                            "of codes, neighbours, a tune's piano roll as .png or .svg",
+                            "of codes, neighbours, the piano roll of a tune (MIDI, .json, .npy) as .png or .svg",
                             plot_takes,
                             0,
                             run_plot };

@@ -11,6 +11,7 @@
 #include "models/music_theory.h"
 #include "models/sequence.h"
 #include "tools/cli/music.h"
+#include "tools/cli/tune.h"
 
 enum { MOST_TOKENS = 1 << 20, TEXT_TOKENS = 500, BEATS = 4 };
 
@@ -114,7 +115,7 @@ static gen_status open_prime(const cli_args *a, gen_run *run, gen_stream *prime,
     gen_midi midi;
     gen_midi_score score;
     gen_tokeniser t;
-    GEN_TRY(cli_open_midi(a->arena, a->o.prime, &midi, &score, err));
+    GEN_TRY(cli_tune_open(a, a->o.prime, &midi, &score, err));
     GEN_TRY(gen_tokeniser_start(&t, run->vocabulary.tokens, &run->vocabulary, a->arena, err));
     *up = ((const gen_sequence_options *)run->settings.options)->one_key ? gen_to_one_key(&score) : 0;
     GEN_TRY(gen_tokens_of_score(&t, &score, *up, 1, prime, err));

@@ -246,7 +246,7 @@ static gen_status describe_file(cli_args *a, const char *path, gen_error *err)
 {
     gen_bytes file;
     if (gen_path_is_folder(path) || gen_path_has_extension(path, "mat")) return describe_data(a, path, err);
-    if (cli_is_midi(path)) return cli_describe_midi(a, path, err);
+    if (cli_is_midi(path) || gen_path_has_extension(path, "json")) return cli_describe_midi(a, path, err);
     GEN_TRY(gen_file_read(path, GEN_FILE_ANY_SIZE, a->arena, &file, err));
     if (gen_path_has_extension(path, "safetensors")) return describe_safetensors(a, &file, err);
     if (gen_path_has_extension(path, "npy")) return describe_npy(a, &file, err);

@@ -8,6 +8,7 @@
 #include "io/sound.h"
 #include "io/synth.h"
 #include "tools/cli/music.h"
+#include "tools/cli/tune.h"
 
 static double decibels(double level)
 {
@@ -72,7 +73,7 @@ gen_status cli_render_tune(cli_args *a, const char *tune, const char *path, gen_
                             .tail_s = a->o.tail };
     if (!gen_sound_format_of(path, &format))
         return gen_fail(err, GEN_BAD_OPTION, "%s: sound is written as .wav, .flac or .ogg", path);
-    GEN_TRY(cli_open_midi(a->arena, tune, &midi, &score, err));
+    GEN_TRY(cli_tune_open(a, tune, &midi, &score, err));
     if (!a->o.quiet) cli_print_repairs(stderr, &midi);
     GEN_TRY(gen_synth_find_soundfont(a->o.soundfont, a->arena, &o.soundfont, err));
     double start_s = cpu_s();
@@ -92,7 +93,11 @@ static int render(cli_args *a, gen_error *err)
     return cli_render_tune(a, a->word[0], path, err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
 
-static const char *const render_takes[] = { "output", "soundfont", "rate", "mono",  "gain", "reverb",
-                                            "chorus", "tail",      "json", "quiet", NULL };
-const cli_verb cli_render = { "render",     "TUNE.mid", "a tune as sound: .wav, .flac or .ogg, by a SoundFont",
-                              render_takes, 0,          render };
+static const char *const render_takes[] = {
+    "output", "tempo", "steps-per-quarter", "soundfont", "rate", "mono", "gain", "reverb", "chorus", "tail", "json",
+    "quiet",  NULL
+};
+const cli_verb cli_render = {
+    "render",     "TUNE", "a tune (MIDI, .json, piano roll .npy) as sound: .wav, .flac or .ogg, by a SoundFont",
+    render_takes, 0,      render
+};

@@ -10,6 +10,7 @@
 #include "models/data.h"
 #include "models/frame_sample.h"
 #include "tools/cli/music.h"
+#include "tools/cli/tune.h"
 
 /* ---- info ------------------------------------------------------------------------------------------------------------------ */
 
@@ -117,7 +118,7 @@ static gen_status find_start(cli_args *a, gen_run *run, uint64_t seed, gen_frame
     gen_midi_score score;
     uint8_t *keys;
     if (*a->o.prime) {
-        GEN_TRY(cli_open_midi(a->arena, a->o.prime, &midi, &score, err));
+        GEN_TRY(cli_tune_open(a, a->o.prime, &midi, &score, err));
         GEN_TRY(gen_frames_of_score(&score, steps_of(run), a->arena, &keys, &how->n_start, err));
         how->start = keys;
         return how->n_start ? GEN_OK : gen_fail(err, GEN_UNSUPPORTED, "%s has no notes", a->o.prime);

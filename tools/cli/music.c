@@ -7,6 +7,7 @@
 
 #include "io/plot.h"
 #include "models/music_theory.h"
+#include "tools/cli/tune.h"
 
 bool cli_is_midi(const char *path)
 {
@@ -91,6 +92,7 @@ typedef struct track_facts {
 } track_facts;
 
 typedef struct facts {
+    const char *form; /* what was read */
     const gen_midi *midi;
     const gen_midi_score *score;
     track_facts *tracks;
@@ -181,8 +183,8 @@ static void print_head(const facts *f)
     char text[32];
     const gen_midi *m = f->midi;
     int minutes = (int)(f->seconds / 60);
-    printf("MIDI, format %d, %d track%s, %zu notes, %d:%06.3f", m->format, m->n_tracks, m->n_tracks == 1 ? "" : "s",
-           f->score->n_notes, minutes, f->seconds - 60 * minutes);
+    printf("%s, format %d, %d track%s, %zu notes, %d:%06.3f", f->form, m->format, m->n_tracks,
+           m->n_tracks == 1 ? "" : "s", f->score->n_notes, minutes, f->seconds - 60 * minutes);
     if (m->ticks_per_quarter) printf(", %d ticks in a quarter note\n", m->ticks_per_quarter);
     else printf(", %d frames a second of %d ticks\n", m->frames_per_second, m->ticks_per_frame);
     if (f->fastest - f->slowest < 0.005) printf("tempo %.4g quarters a minute", f->slowest);
@@ -266,9 +268,10 @@ gen_status cli_describe_midi(cli_args *a, const char *path, gen_error *err)
     gen_midi midi;
     gen_midi_score score = { 0 };
     facts f;
-    GEN_TRY(cli_open_midi(a->arena, path, &midi, &score, err));
+    GEN_TRY(cli_tune_open(a, path, &midi, &score, err));
     GEN_TRY(collect(a, &midi, &score, &f, err));
     if (a->o.json) return print_json(a, &f, err);
+    f.form = cli_is_midi(path) ? "MIDI" : "music as JSON; as MIDI";
     print_head(&f);
     printf("\ntrack  %-29s %7s  %-12s %s\n", "name", "notes", "pitches", "programs");
     for (int32_t i = 0; i < midi.n_tracks; i++) print_track(&f, i);
@@ -342,7 +345,7 @@ gen_status cli_plot_midi(cli_args *a, const char *path, gen_error *err)
     gen_midi_score score = { 0 };
     facts f;
     char key[32];
-    GEN_TRY(cli_open_midi(a->arena, path, &midi, &score, err));
+    GEN_TRY(cli_tune_open(a, path, &midi, &score, err));
     if (!score.n_notes) return gen_fail(err, GEN_UNSUPPORTED, "%s has no notes to draw", path);
     GEN_TRY(collect(a, &midi, &score, &f, err));
     const char *base = gen_path_base(path);
