@@ -6,7 +6,7 @@ set(GEN_CUDA_ARCHITECTURES "90" CACHE STRING "GPUs that the plugin has code for;
 
 set(CUDA_HOST_SOURCES # of the plugin and, without a GPU, of its tests
     kernels/cuda/device.c kernels/cuda/lower.c kernels/cuda/lower_items.c kernels/cuda/lower_sums.c kernels/cuda/lower_products.c
-    kernels/cuda/lower_conv.c kernels/cuda/cudnn.c kernels/cuda/libraries.c)
+    kernels/cuda/lower_conv.c kernels/cuda/cudnn.c kernels/cuda/cublaslt.c kernels/cuda/libraries.c)
 
 # Compiles kernels/cuda/plugin.cu to `object` for the architectures, warnings and spills are errors.
 function(gen_compile_cuda object architectures)

@@ -6,7 +6,8 @@
 #include "tests/cuda_emulator.h"
 
 #include "core/rng.h"
-#include "tests/cuda_fake_cudnn.h"
+#include "kernels/cuda/libraries.h"
+#include "tests/cuda_fake_cublaslt.h"
 #include "tests/test.h"
 
 #include <pthread.h>
@@ -114,14 +115,11 @@ const cpu_kernel cuda_emulated_kernel = { "cuda emulated", NULL, NULL, NULL, emu
 
 static void library_run(const gen_call *c, const cpu_job *job)
 {
-    gen_error err = { 0 };
-    cuda_products products = { 0 };
+    cuda_products products = fake_products(CUDA_FP32);
     (void)job;
-    fake_cudnn_start();
-    TEST_OK(cudnn_open(&fake_cudnn_api, NULL, &products.dnn, &err));
     emulate_call(c, products);
-    cudnn_close(products.dnn);
-    assert_int_equal(fake_cudnn_alive(), 0);
+    cuda_products_close(&products);
+    fake_products_are_gone();
 }
 
 const cpu_kernel cuda_library_kernel = { "cuda emulated with libraries", NULL, NULL, NULL, library_run };

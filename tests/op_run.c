@@ -377,7 +377,8 @@ static void check_kernel(const op_case *c, const cpu_kernel *kernel, test_call *
 
 static bool is_product(gen_op op)
 {
-    return op == GEN_OP_MATMUL || op == GEN_OP_CONV2D || op == GEN_OP_CONV2D_T || op == GEN_OP_CONV2D_W;
+    return op == GEN_OP_MATMUL || op == GEN_OP_CONV2D || op == GEN_OP_CONV2D_T || op == GEN_OP_CONV2D_W ||
+           op == GEN_OP_LSTM || op == GEN_OP_LSTM_DX || op == GEN_OP_GRU || op == GEN_OP_GRU_DX;
 }
 
 int32_t op_rungs(gen_op op, const cpu_kernel **rungs, int32_t max_rungs)

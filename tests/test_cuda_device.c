@@ -5,6 +5,7 @@
 
 #include "core/rng.h"
 #include "kernels/devices.h"
+#include "tests/cuda_fake_cublaslt.h"
 #include "tests/cuda_fake_cudnn.h"
 #include "tests/cuda_recorder.h"
 #include "tests/model_run.h"
@@ -74,15 +75,6 @@ static gen_device *opened(const char *name)
     return device;
 }
 
-static cuda_products fake_products(void)
-{
-    gen_error err = { 0 };
-    cuda_products products = { 0 };
-    fake_cudnn_start();
-    TEST_OK(cudnn_open(&fake_cudnn_api, NULL, &products.dnn, &err));
-    return products;
-}
-
 /* In place of blobs, whose background is the same value everywhere: where that meets a corner of a function (relu, |x|), a rounding moves all of it. */
 static void fill_with_noise(test_model *t)
 {
@@ -98,7 +90,8 @@ static void trains_as_on_the_cpu(const char *model, const char *options, int64_t
     test_model t[N_DEVICES];
     trained out[N_DEVICES];
     cuda_recorder r, with;
-    cuda_products products = fake_products();
+    const int products_before = fake_cublaslt_executed();
+    cuda_products products = fake_products(CUDA_FP32);
     snprintf(text, sizeof text, "%s optimiser=sgd lr=0.01", options);
     for (int i = 0; i < N_DEVICES; i++) {
         test_model_open(&t[i], model, NULL, text, n, side, side, c);
@@ -112,14 +105,16 @@ static void trains_as_on_the_cpu(const char *model, const char *options, int64_t
     assert_int_equal(r.n_runs, 2); /* a step is one graph */
     double cuda = distance(&out[CUDA], &out[EXACT]), cpu = distance(&out[CPU], &out[EXACT]),
            libraries = distance(&out[LIBRARIES], &out[EXACT]);
-    printf("  %s %s: %d launches; steps differ by %.1e, with libraries (%d times) by %.1e, the CPU's by %.1e\n", model,
-           options, r.n_launches, cuda, fake_cudnn_executed(), libraries, cpu);
+    printf("  %s %s: %d launches; steps differ by %.1e, with libraries (%d convolutions, %d products) by %.1e, the "
+           "CPU's by %.1e\n",
+           model, options, r.n_launches, cuda, fake_cudnn_executed(), fake_cublaslt_executed() - products_before,
+           libraries, cpu);
     assert_true(cuda < fmax(1e-5, 3 * cpu));
     assert_true(libraries < fmax(1e-5, 3 * cpu));
     assert_true(fabs(out[CUDA].loss / out[EXACT].loss - 1) < 1e-5);
     for (int i = 0; i < N_DEVICES; i++) test_model_close(&t[i]);
     assert_true(r.closed && with.closed);
-    assert_int_equal(fake_cudnn_alive(), 0);
+    fake_products_are_gone();
 }
 
 TEST(cuda_device_trains_autoencoders_as_the_cpu_does)
@@ -265,7 +260,7 @@ TEST(cuda_device_tells_that_a_library_refused)
 {
     gen_error err = { 0 };
     cuda_recorder r;
-    cuda_products products = fake_products();
+    cuda_products products = fake_products(CUDA_FP32);
     gen_device *device = cuda_recorder_open(&r, &products);
     gen_attr attr = { .window = { { 1, 1 }, { 1, 1 }, { 0, 0, 0, 0 }, { 1, 1 }, 1 } };
     gen_view in[2] = { { device->ops->alloc(device, 48 * sizeof(float)), GEN_SHAPE(1, 4, 4, 3) },
@@ -283,7 +278,7 @@ TEST(cuda_device_tells_that_a_library_refused)
     for (int i = 0; i < 2; i++) device->ops->free(device, in[i].data);
     device->ops->free(device, out.data);
     device->ops->close(device);
-    assert_int_equal(fake_cudnn_alive(), 0);
+    fake_products_are_gone();
 }
 
 TEST(cuda_device_refuses_an_op_without_kernel_by_name)

@@ -16,6 +16,13 @@
 #include "kernels/cuda/cudnn_list.h"
 #undef NUMBER
 #endif
+#if defined(__has_include) && __has_include(<cublasLt.h>)
+#include <cublasLt.h>
+#define NUMBER(name, value) _Static_assert((int)CUBLAS##name == (value), "cuBLASLt's " #name);
+#include "kernels/cuda/cublaslt_list.h"
+#undef NUMBER
+_Static_assert(sizeof(cublasLtMatmulHeuristicResult_t) == sizeof(cublaslt_result), "cuBLASLt's result");
+#endif
 
 /* ---- which engine ---- */
 
@@ -249,6 +256,18 @@ static void check_preset(checked *t, const gen_model *model, const gen_preset *p
         builds[i](g, &m);
         check_graph(t, preset ? preset->name : model->name, g);
     }
+}
+
+TEST(cuda_libraries_that_are_installed_have_all_functions)
+{
+    gen_error err = { 0 };
+    cudnn_api dnn;
+    cublaslt_api blas;
+    gen_status status = cuda_load_cudnn(&dnn, &err);
+    if (status == GEN_OK) status = cuda_load_cublaslt(&blas, &err);
+    if (status && strstr(err.text, " has no ")) fail_msg("%s", err.text);
+    if (status) TEST_SKIP(err.text);
+    printf("cuDNN %zu, cuBLASLt\n", dnn.version());
 }
 
 static cudnn *opened_for_h200(void)

@@ -9,6 +9,7 @@
 #define GEN_KERNELS_CUDA_LAUNCH_H
 
 #include "core/op.h"
+#include "kernels/cuda/cublaslt.h"
 #include "kernels/cuda/cudnn.h"
 
 #ifdef __cplusplus
@@ -37,6 +38,7 @@ typedef enum cuda_precision { CUDA_FP32, CUDA_TF32, CUDA_BF16 } cuda_precision;
 typedef struct cuda_products {
     cuda_precision precision;
     cudnn *dnn; /* NULL: absent */
+    cublaslt *blas;
 } cuda_products;
 
 /* One launch: blocks of CUDA_THREADS threads; args: the body's name_args, at most 4 KB, which is what every GPU takes. */

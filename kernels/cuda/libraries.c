@@ -77,24 +77,53 @@ gen_status cuda_load_cudnn(cudnn_api *api, gen_error *err)
     return load("cuDNN 9", files, symbols, err);
 }
 
+gen_status cuda_load_cublaslt(cublaslt_api *api, gen_error *err)
+{
+    static const char *const files[] = { "libcublasLt.so.13", "libcublasLt.so.12", NULL };
+    const symbol symbols[] = { { "cublasLtCreate", &api->create },
+                               { "cublasLtDestroy", &api->destroy },
+                               { "cublasLtMatmulDescCreate", &api->desc_create },
+                               { "cublasLtMatmulDescDestroy", &api->desc_destroy },
+                               { "cublasLtMatmulDescSetAttribute", &api->desc_set },
+                               { "cublasLtMatrixLayoutCreate", &api->layout_create },
+                               { "cublasLtMatrixLayoutDestroy", &api->layout_destroy },
+                               { "cublasLtMatrixLayoutSetAttribute", &api->layout_set },
+                               { "cublasLtMatmulPreferenceCreate", &api->preference_create },
+                               { "cublasLtMatmulPreferenceDestroy", &api->preference_destroy },
+                               { "cublasLtMatmulPreferenceSetAttribute", &api->preference_set },
+                               { "cublasLtMatmulAlgoGetHeuristic", &api->heuristic },
+                               { "cublasLtMatmul", &api->matmul },
+                               { NULL, NULL } };
+    return load("cuBLASLt", files, symbols, err);
+}
+
+/* ---- for a device ---------------------------------------------------------------------------------------------------------- */
+
 gen_status cuda_products_open(cuda_products *products, char *text, size_t text_bytes, gen_error *err)
 {
     gen_error why = { 0 };
     cudnn_api dnn;
+    cublaslt_api blas;
+    char version[32] = "without cuDNN";
     if (cuda_load_cudnn(&dnn, &why) == GEN_OK && cudnn_open(&dnn, NULL, &products->dnn, &why) == GEN_OK)
-        snprintf(text, text_bytes, "cuDNN %zu.%zu.%zu", dnn.version() / 10000, dnn.version() / 100 % 100,
-                 dnn.version() % 100);
-    else snprintf(text, text_bytes, "without cuDNN");
-    if (products->dnn || products->precision == CUDA_FP32) return GEN_OK;
-    return gen_fail(err, GEN_NO_DEVICE, "this precision needs cuDNN, fp32 does not: %s", why.text);
+        snprintf(version, sizeof version, "cuDNN %d.%d.%d", (int)(dnn.version() / 10000),
+                 (int)(dnn.version() / 100 % 100), (int)(dnn.version() % 100));
+    if (cuda_load_cublaslt(&blas, &why) == GEN_OK) (void)cublaslt_open(&blas, &products->blas, &why);
+    snprintf(text, text_bytes, "%s, %scuBLASLt", version, products->blas ? "" : "without ");
+    if ((products->dnn && products->blas) || products->precision == CUDA_FP32) return GEN_OK;
+    cuda_products_close(products);
+    return gen_fail(err, GEN_NO_DEVICE, "this precision needs cuDNN and cuBLASLt, fp32 does not: %s", why.text);
 }
 
 void cuda_products_close(cuda_products *products)
 {
     cudnn_close(products->dnn);
+    cublaslt_close(products->blas);
     products->dnn = NULL;
+    products->blas = NULL;
 }
 
+/* cuBLASLt's have two digits. */
 const char *cuda_library_error_text(int status)
 {
     switch (status / 1000) {
@@ -103,6 +132,6 @@ const char *cuda_library_error_text(int status)
     case 3: return "cuDNN: not supported";
     case 4: return "cuDNN: an error inside";
     case 5: return "cuDNN: it did not run";
-    default: return "a library refused";
+    default: return "cuBLASLt: it refused";
     }
 }

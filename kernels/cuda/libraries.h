@@ -17,8 +17,9 @@ extern "C" {
 
 /* GEN_NO_DEVICE: it is not there, or lacks a function; a sentence says which. A library stays open until the program ends. */
 gen_status cuda_load_cudnn(cudnn_api *api, gen_error *err);
+gen_status cuda_load_cublaslt(cublaslt_api *api, gen_error *err);
 
-/* Opens what is there for the GPU that is current; text says what that is: "cuDNN 9.19.0". What is not there is left out where products are CUDA_FP32, which
+/* Opens what is there for the GPU that is current; text says what that is: "cuDNN 9.19.0, cuBLASLt". What is not there is left out where products are CUDA_FP32, which
  * kernels of ours compute too, and GEN_NO_DEVICE otherwise. */
 gen_status cuda_products_open(cuda_products *products, char *text, size_t text_bytes, gen_error *err);
 void cuda_products_close(cuda_products *products);

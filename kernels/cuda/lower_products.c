@@ -10,8 +10,58 @@ static int64_t tiles_of(const product_args *p)
     return (int64_t)((p->m + TILE - 1) / TILE) * ((p->n + TILE - 1) / TILE) * p->batch;
 }
 
+/* ---- by cuBLASLt ---- */
+
+static cublaslt_product product_of(const product_args *p, cuda_precision precision)
+{
+    static const int32_t computes[] = { [CUDA_FP32] = BLAS_COMPUTE_32F,
+                                        [CUDA_TF32] = BLAS_COMPUTE_32F_FAST_TF32,
+                                        [CUDA_BF16] = BLAS_COMPUTE_32F_FAST_16BF };
+    cublaslt_product q = { .m = p->m, .n = p->n, .k = p->k, .batch = p->batch, .y_row = p->y_row };
+    q.a_turned = p->a_column != 1;
+    q.b_turned = p->b_column != 1;
+    q.a_row = q.a_turned        ? p->a_column
+              : p->a_row < p->k ? p->k
+                                : p->a_row; /* less: there is one row, wherever the next would be */
+    q.b_row = q.b_turned ? p->b_column : p->b_row < p->n ? p->n : p->b_row;
+    q.a_next = p->a_next;
+    q.b_next = p->b_next;
+    q.y_next = p->y_next;
+    q.bias = p->tail.bias != NULL;
+    q.residual = p->tail.residual != NULL;
+    q.relu = p->tail.act == GEN_OP_RELU;
+    q.compute = computes[precision];
+    return q;
+}
+
+static int run_product(const cuda_library_call *call, void *stream)
+{
+    const cublaslt_tensors at = { call->data[0], call->data[1], call->data[2], call->data[3], call->data[4] };
+    return cublaslt_run(call->plan, &at, call->workspace, stream);
+}
+
+/* Any activation but relu comes behind. */
+static bool emit_by_cublaslt(cuda_launches *list, const product_args *p)
+{
+    if (!list->products.blas) return false;
+    const cublaslt_product q = product_of(p, list->products.precision);
+    const cublaslt_plan *plan = cublaslt_plan_of(list->products.blas, &q);
+    if (!plan) return false;
+    cuda_library_call call = { .run = run_product,
+                               .plan = plan,
+                               .data = { (void *)(uintptr_t)p->a, (void *)(uintptr_t)p->b, p->y,
+                                         (void *)(uintptr_t)p->tail.bias, (void *)(uintptr_t)p->tail.residual } };
+    call.workspace = cuda_scratch(list, (int64_t)(plan->workspace_bytes / sizeof(float) + 1));
+    cuda_emit(list, CUDA_LIBRARY, 1, &call, sizeof call);
+    if (q.relu || p->tail.act == GEN_OP_COUNT) return true;
+    tail_args tail = { p->y, { NULL, NULL, p->tail.act, p->tail.act_a }, p->batch * p->m * p->n, p->n };
+    EMIT_ITEMS(list, tail, &tail);
+    return true;
+}
+
 static void emit_product(cuda_launches *list, cuda_body body, product_args *p)
 {
+    if (body == CUDA_BODY_matmul && emit_by_cublaslt(list, p)) return;
     if (!p->parts) p->parts = 1;
     if (p->parts == 1) p->chunk = p->k;
     cuda_emit(list, body, tiles_of(p) * p->parts, p, sizeof *p);
@@ -37,6 +87,10 @@ void lower_matmul(const gen_call *c, cuda_launches *list)
     p.a_next = p.m * p.k;
     p.b_next = b->rank > 2 ? p.k * p.n : 0;
     p.y_next = p.m * p.n;
+    if (!p.b_next && !c->attr->trans_a) { /* one b for all: then all rows of a are rows of one matrix */
+        p.m *= p.batch;
+        p.batch = 1;
+    }
     emit_product(list, CUDA_BODY_matmul, &p);
 }
 

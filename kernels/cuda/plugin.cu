@@ -121,7 +121,7 @@ static gen_status choose(int32_t index, char *name, gen_error *err)
     error = cudaSetDevice(index);
     if (!error) error = cudaGetDeviceProperties(&properties, index);
     if (error) return no_gpu(err, "choosing it", error);
-    snprintf(name, NAME_BYTES, "cuda:%d (%.50s, %d multiprocessors, %.0f GB", index, properties.name,
+    snprintf(name, NAME_BYTES, "cuda:%d (%.40s, %d multiprocessors, %.0f GB", index, properties.name,
              properties.multiProcessorCount, 1e-9 * (double)properties.totalGlobalMem);
     return GEN_OK;
 }
@@ -158,8 +158,8 @@ extern "C" __attribute__((visibility("default"))) gen_status gen_cuda_open(const
                                                                            const cuda_open_request *request,
                                                                            gen_device **device, gen_error *err)
 {
-    char name[NAME_BYTES], libraries[48];
-    cuda_products products = { request->precision, NULL };
+    char name[NAME_BYTES], libraries[64];
+    cuda_products products = { request->precision, NULL, NULL };
     if (strcmp(version, GEN_VERSION) || call_bytes != sizeof(gen_call))
         return gen_fail(err, GEN_NO_DEVICE,
                         "libgen_cuda.so is of gen " GEN_VERSION ", this is gen %s%s: build both together", version,
