@@ -2,6 +2,7 @@
  * $GEN_BINARY, else gen in the build folder; without it the tests are skipped. */
 #define _XOPEN_SOURCE 700
 #include <fcntl.h>
+#include <math.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
@@ -543,4 +544,37 @@ TEST(cli_eval_of_all_checkpoints_has_a_line_for_each_and_draws_them)
     if (o->code != GOOD) assert_non_null(strstr(o->err, "libgen_plot.so"));
     assert_int_equal(exists("runs.svg"), o->code == GOOD);
     expect_says("eval shared shared --checkpoint all", USAGE, "one run");
+}
+
+TEST(cli_denoising_runs_of_one_size_stand_side_by_side)
+{
+    need_run();
+    static const char train[] = "train denoise --data bars.idx3-ubyte --net dense --hidden 9 --batch 8 --steps 3 "
+                                "--validation 16 --quiet --noise-level ";
+    static const double levels[] = { 0.25, 0.5 };
+    char command[400];
+    for (int i = 0; i < 2; i++) {
+        snprintf(command, sizeof command, "%s%g --out noise%d", train, levels[i], i);
+        if (!exists(i ? "noise1/config.json" : "noise0/config.json")) expect_code(command, GOOD);
+    }
+    gen_json *json = expect_json("denoise noise0 noise1 --n 4 -o both.png --json");
+    const gen_json *at = gen_json_first(gen_json_get(json, "runs"));
+    gen_error err = { 0 };
+    double before = INFINITY;
+    for (int i = 0; i < 2; i++, at = gen_json_next(at)) {
+        double level, psnr;
+        TEST_OK(gen_json_double(at, "level", &level, &err));
+        TEST_OK(gen_json_double(at, "noisy_psnr", &psnr, &err));
+        assert_true(level == levels[i] && psnr < before);
+        before = psnr;
+    }
+    gen_json_free(json);
+    gen_bytes file;
+    gen_image image;
+    gen_arena *arena = gen_arena_new();
+    TEST_OK(gen_file_read(in_work("both.png"), GEN_FILE_ANY_SIZE, arena, &file, &err));
+    TEST_OK(gen_png_read(file.data, file.size, arena, &image, &err));
+    assert_true(image.width_px > 4 * 5 && image.height_px > 2 * image.width_px); /* ten rows of four */
+    gen_arena_free(arena);
+    expect_says("denoise noise0 shared", USAGE, "model vae");
 }

@@ -81,7 +81,8 @@ size_t cli_used_bytes(void); /* by this process, now */
 /* Progress and notes on standard error: a bar on a terminal, lines when piped, nothing when quiet. */
 gen_sink cli_terminal(const cli_args *a);
 
-/* Opens the run named by word 0 with device, program parameters not yet loaded; then its weights as --checkpoint or --weights say. */
+/* Is a word the folder of a run? Opens the run named by word 0 with device, program parameters not yet loaded; then its weights as --checkpoint or --weights say. */
+bool cli_is_run(const cli_args *a, const char *word);
 gen_status cli_open_run(const cli_args *a, const char *folder, gen_device **device, gen_run **run, gen_error *err);
 gen_status cli_load_weights(const cli_args *a, gen_run *run, gen_error *err);
 void cli_close_run(gen_run *run, gen_device *device);
@@ -115,7 +116,9 @@ gen_status cli_write_frames(const gen_run *run, const float *pictures, int64_t f
 /* Says which file was written and how many things are in it: a line, or with --json one object. */
 gen_status cli_print_file(cli_args *a, const char *path, int64_t n, const char *things, gen_error *err);
 
-/* Filters of the run's first layer as a grid of pictures (plot_filters.c). */
+/* The first n filters of the run's first layer, whose weights are loaded (fewer: grey squares follow), each from its least to its largest weight in 0..1,
+ * resized to pictures of the run's size: x[n,H,W,C]. Filters of the run's first layer as a grid of pictures (plot_filters.c). */
+gen_status cli_filters_as_pictures(const cli_args *a, gen_run *run, int64_t n, float *x, gen_error *err);
 gen_status cli_plot_filters(const cli_args *a, gen_run *run, const char *path, gen_error *err);
 /* Samples beside their nearest training pictures (plot_neighbours.c). */
 gen_status cli_plot_neighbours(const cli_args *a, gen_run *run, const char *path, gen_error *err);
@@ -175,6 +178,9 @@ gen_status cli_convert_weights(cli_args *a, const char *from, const char *to, ge
 /* A run of preset vgg-small, or its weights, becomes what gen style --features takes. */
 bool cli_is_classifier(const char *from, const char *to);
 gen_status cli_convert_classifier(cli_args *a, const char *from, const char *to, gen_error *err);
+
+/* gen denoise of several runs: filters and reconstructions side by side (denoise_runs.c). */
+gen_status cli_denoise_runs(cli_args *a, gen_error *err);
 
 /* One JSON object on standard output. */
 gen_status cli_print_json(gen_json_out *out, gen_error *err);

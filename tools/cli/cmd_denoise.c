@@ -1,4 +1,5 @@
-/* denoise: a picture of any size without its noise; or, without a picture, test pictures at several levels of noise beside what the model makes of them. */
+/* denoise: a picture of any size without its noise; or, without a picture, test pictures at several levels of noise beside what the model makes of them;
+ * or several runs side by side (denoise_runs.c). */
 #include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
@@ -205,6 +206,7 @@ static gen_status work(denoising *d, gen_error *err)
 static int run(cli_args *a, gen_error *err)
 {
     denoising d = { .a = a };
+    if (a->n_words > 1 && cli_is_run(a, a->word[1])) return cli_denoise_runs(a, err) == GEN_OK ? CLI_GOOD : CLI_FAILED;
     if (cli_need_words(&cli_denoise, a, 1, 2, err) != GEN_OK) return CLI_USAGE;
     gen_status status = cli_open_run(a, a->word[0], &d.device, &d.run, err);
     if (status == GEN_OK) status = work(&d, err);
@@ -215,8 +217,9 @@ static int run(cli_args *a, gen_error *err)
 static const char *const takes[] = { "output",  "levels",  "n",      "data", "limit", "checkpoint",
                                      "weights", "threads", "device", "json", NULL };
 const cli_verb cli_denoise = { "denoise",
-                               "RUN [PICTURE]",
-                               "a picture without its noise; without a picture: several --levels side by side",
+                               "RUN [PICTURE] | RUN RUN …",
+                               "a picture without its noise; without a picture: several --levels side by side, or the "
+                               "filters and reconstructions of several runs",
                                takes,
                                0,
                                run };

@@ -268,7 +268,7 @@ static gen_status needs_no_options(const cli_args *a, gen_error *err)
 static gen_status describe_what_is_there(cli_args *a, const char *name, gen_device *device, gen_error *err)
 {
     char *found;
-    bool run = gen_path_is_folder(name) && gen_path_exists(gen_path_join(a->arena, name, "config.json"));
+    bool run = cli_is_run(a, name);
     bool file = !run && gen_path_exists(name);
     bool data =
         !run && !file && (gen_dataset_source_find(name) || gen_dataset_find(name, a->arena, &found, NULL) == GEN_OK);

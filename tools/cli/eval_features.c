@@ -235,14 +235,9 @@ gen_status cli_compare_run(const cli_args *a, gen_run *run, const gen_dataset *d
 
 /* ---- any two ------------------------------------------------------------------------------------------------------------------------ */
 
-static bool is_run(const cli_args *a, const char *word)
-{
-    return gen_path_exists(gen_path_join(a->arena, word, "config.json"));
-}
-
 bool cli_are_sets(const cli_args *a)
 {
-    return a->n_words == 2 && (*a->o.features || a->o.n) && !(is_run(a, a->word[0]) && is_run(a, a->word[1]));
+    return a->n_words == 2 && (*a->o.features || a->o.n) && !(cli_is_run(a, a->word[0]) && cli_is_run(a, a->word[1]));
 }
 
 /* size: of the other side's pictures where that is known, else zeros, which it becomes */
@@ -251,7 +246,7 @@ static gen_status open_side(const cli_args *a, const char *word, gen_device *dev
 {
     *s = (side){ .name = word };
     int64_t own[3];
-    if (is_run(a, word)) {
+    if (cli_is_run(a, word)) {
         GEN_TRY(gen_run_open(word, device, GEN_RUN_READ, &s->run, err));
         GEN_TRY(load_maker(a, s->run, err));
         GEN_TRY(fit_mixture(a, s, NULL, err));

@@ -57,8 +57,7 @@ static gen_status compare_folders(const cli_args *a, errors *sum, gen_error *err
 bool cli_are_pictures(const cli_args *a)
 {
     for (int i = 0; i < a->n_words; i++)
-        if (!gen_path_exists(a->word[i]) || gen_path_exists(gen_path_join(a->arena, a->word[i], "config.json")))
-            return false;
+        if (!gen_path_exists(a->word[i]) || cli_is_run(a, a->word[i])) return false;
     return a->n_words == 2;
 }
 

@@ -82,24 +82,48 @@ static gen_status write_grid(const cli_args *a, const filters *f, const char *pa
     return gen_file_write(path, png.data, png.size, err);
 }
 
+/* The first `most` filters of the first layer, which is *layer; *n_units: how many it has. */
+static gen_status read_filters(const cli_args *a, gen_run *run, int64_t most, filters *f, int32_t *layer,
+                               int64_t *n_units, gen_error *err)
+{
+    *layer = first_layer(run, f);
+    if (*layer < 0)
+        return gen_fail(err, GEN_UNSUPPORTED, "%s has no layer whose units look at pictures",
+                        run->settings.model->name);
+    gen_param_info p = gen_params_get(run->params, *layer);
+    *n_units = f->n;
+    if (f->n > most) f->n = most;
+    float *weights = gen_arena_alloc(a->arena, (size_t)gen_shape_count(&p.shape) * sizeof *weights);
+    f->x = gen_arena_alloc(a->arena, (size_t)(f->n * f->h * f->w * f->c) * sizeof *f->x);
+    if (!weights || !f->x) return gen_fail(err, GEN_NO_MEMORY, "no memory for filters");
+    GEN_TRY(gen_params_read(run->params, *layer, weights, err));
+    for (int64_t k = 0; k < f->n; k++) put_filter(f, weights, *n_units, k);
+    return GEN_OK;
+}
+
+gen_status cli_filters_as_pictures(const cli_args *a, gen_run *run, int64_t n, float *x, gen_error *err)
+{
+    filters f;
+    int32_t layer;
+    int64_t n_units, count = run->height * run->width * run->channels;
+    GEN_TRY(read_filters(a, run, n, &f, &layer, &n_units, err));
+    for (int64_t k = 0; k < f.n; k++)
+        GEN_TRY(gen_image_resize(f.x + k * f.h * f.w * f.c, (int32_t)f.h, (int32_t)f.w, (int32_t)f.c, x + k * count,
+                                 (int32_t)run->height, (int32_t)run->width, GEN_FILTER_BOX, err));
+    for (int64_t i = f.n * count; i < n * count; i++) x[i] = 0.5f;
+    return GEN_OK;
+}
+
 gen_status cli_plot_filters(const cli_args *a, gen_run *run, const char *path, gen_error *err)
 {
     filters f;
+    int32_t layer;
+    int64_t n_units;
     GEN_TRY(load(a, run, err));
-    int32_t at = first_layer(run, &f);
-    if (at < 0)
-        return gen_fail(err, GEN_UNSUPPORTED, "%s has no layer whose units look at pictures",
-                        run->settings.model->name);
-    gen_param_info p = gen_params_get(run->params, at);
-    int64_t n_units = f.n;
-    if (f.n > MOST) f.n = MOST;
-    float *weights = gen_arena_alloc(a->arena, (size_t)gen_shape_count(&p.shape) * sizeof *weights);
-    f.x = gen_arena_alloc(a->arena, (size_t)(f.n * f.h * f.w * f.c) * sizeof *f.x);
-    if (!weights || !f.x) return gen_fail(err, GEN_NO_MEMORY, "no memory for filters");
-    GEN_TRY(gen_params_read(run->params, at, weights, err));
-    for (int64_t k = 0; k < f.n; k++) put_filter(&f, weights, n_units, k);
+    GEN_TRY(read_filters(a, run, MOST, &f, &layer, &n_units, err));
     GEN_TRY(enlarge(a, &f, err));
     GEN_TRY(write_grid(a, &f, path, err));
-    printf("%s: %" PRId64 " of the %" PRId64 " filters of %s\n", path, f.n, n_units, p.name);
+    printf("%s: %" PRId64 " of the %" PRId64 " filters of %s\n", path, f.n, n_units,
+           gen_params_get(run->params, layer).name);
     return GEN_OK;
 }

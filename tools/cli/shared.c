@@ -11,6 +11,11 @@
 #include "models/evaluate.h"
 #include "tools/cli/cli.h"
 
+bool cli_is_run(const cli_args *a, const char *word)
+{
+    return gen_path_exists(gen_path_join(a->arena, word, "config.json"));
+}
+
 gen_status cli_open_run(const cli_args *a, const char *folder, gen_device **device, gen_run **run, gen_error *err)
 {
     GEN_TRY(gen_device_open(a->o.device, (int32_t)a->o.threads, device, err));
