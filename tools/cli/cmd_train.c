@@ -20,6 +20,7 @@ typedef struct training {
     cli_args *a;
     gen_settings settings;
     gen_device *device;
+    char no_gpu[400]; /* why the device is not the GPU, where that was left to us; said once the training begins */
     gen_run *run;
     gen_dataset data;
     gen_sink terminal;
@@ -86,13 +87,9 @@ static void common_options(const cli_args *a, gen_train_options *o)
     if (strcmp(a->o.device, "auto")) o->device = a->o.device;
 }
 
-/* Says why it is not the GPU, where that was left to us. */
 static gen_status open_device(training *t, const char *name, int64_t threads, const char *precision, gen_error *err)
 {
-    char note[400];
-    GEN_TRY(gen_device_open_with(name, (int32_t)threads, precision, &t->device, note, sizeof note, err));
-    if (*note && !t->a->o.quiet && !t->a->o.json) fprintf(stderr, "%s\n", note);
-    return GEN_OK;
+    return gen_device_open_with(name, (int32_t)threads, precision, &t->device, t->no_gpu, sizeof t->no_gpu, err);
 }
 
 /* What a run was trained with so far; the text is the arena's. */
@@ -249,6 +246,7 @@ static gen_status train_and_report(training *t, gen_error *err)
                   t->run->settings.model->name, t->data.name, t->data.splits[GEN_SPLIT_TRAIN].n,
                   t->run->settings.model->state || t->run->settings.model->tokens ? "windows" : "images",
                   t->device->name, t->run->folder);
+    if (*t->no_gpu) gen_emit_text(&t->terminal, t->run->progress.step, "note", "%s", t->no_gpu);
     gen_model_context m = gen_run_context(t->run, t->run->settings.train.batch);
     if (t->run->settings.model->healthy)
         gen_emit_text(&t->terminal, t->run->progress.step, "note", "%s", t->run->settings.model->healthy(&m));
