@@ -15,13 +15,8 @@
 // clang-format off
 static const gen_option options[] = {
     { "tokens",    OPT_CHOICE, S(tokens),    "beats", 0, 0, GEN_SEQUENCE_TOKENS_MUSIC, NULL, "what a piece is taken apart into", 0 },
-    { "cell",      OPT_CHOICE, S(cell),      "lstm", 0, 0, "lstm|gru", NULL, "of the recurrent layers", 0 },
-    { "layers",    OPT_INT,    S(layers),    "2",    1, 8, NULL, NULL, "one above the other", 0 },
-    { "hidden",    OPT_INT,    S(hidden),    "256",  1, 4096, NULL, "units", "of each layer", 0 },
-    { "embed",     OPT_INT,    S(embed),     "64",   1, 4096, NULL, "numbers", "that stand for a token, for each of its fields", 0 },
-    { "window",    OPT_INT,    S(window),    "64",   2, 8192, NULL, "tokens", "that gradients go back through", 0 },
+    GEN_SEQUENCE_OPTION_ROWS("0")
     { "attention", OPT_BOOL,   S(attention), "0",    0, 1, NULL, NULL, "say only what follows a window, from a weighted mean of its states, and carry no state on", 0 },
-    { "dropout",   OPT_FLOAT,  S(dropout),   "0",    0, 0.95, NULL, NULL, "between layers", 0 },
     { "transpose", OPT_INT,    S(transpose), "0",    0, 6, NULL, "semitones", "up and down that each training piece is also heard", 0 },
     { "one-key",   OPT_BOOL,   S(one_key),   "0",    0, 1, NULL, NULL, "hear every piece in C major or A minor, whatever its key (Krumhansl) is", 0 },
     { "stretch",   OPT_FLOAT,  S(stretch),   "0",    0, 0.5, NULL, NULL, "part by which each training piece is also slower and faster (performance only)", 0 },

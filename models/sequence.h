@@ -26,6 +26,17 @@ typedef struct gen_sequence_options {
 #define GEN_SEQUENCE_TOKENS_MUSIC "pairs|performance|beats|melody"
 #define GEN_SEQUENCE_TOKENS_TEXT "chars|words"
 
+/* Rows of both models' option tables; the others are for one of them. DROPOUT: its default. */
+// clang-format off
+#define GEN_SEQUENCE_OPTION_ROWS(DROPOUT) \
+    { "cell",      OPT_CHOICE, offsetof(gen_sequence_options, cell),    "lstm", 0, 0, "lstm|gru", NULL, "of the recurrent layers", 0 }, \
+    { "layers",    OPT_INT,    offsetof(gen_sequence_options, layers),  "2",    1, 8, NULL, NULL, "one above the other", 0 }, \
+    { "hidden",    OPT_INT,    offsetof(gen_sequence_options, hidden),  "256",  1, 4096, NULL, "units", "of each layer", 0 }, \
+    { "embed",     OPT_INT,    offsetof(gen_sequence_options, embed),   "64",   1, 4096, NULL, "numbers", "that stand for a token, for each of its fields", 0 }, \
+    { "window",    OPT_INT,    offsetof(gen_sequence_options, window),  "64",   2, 8192, NULL, "tokens", "that gradients go back through", 0 }, \
+    { "dropout",   OPT_FLOAT,  offsetof(gen_sequence_options, dropout), DROPOUT, 0, 0.95, NULL, NULL, "between layers", 0 },
+// clang-format on
+
 int32_t gen_sequence_fields(const gen_sequence_options *o); /* F */
 /* Does the state go on from batch to batch? Then windows are laid out as streams (models/data_tokens.h). */
 bool gen_sequence_carries(const gen_sequence_options *o);

@@ -12,13 +12,8 @@
 static const gen_option options[] = {
     { "tokens",    OPT_CHOICE, S(tokens),    "chars", 0, 0, GEN_SEQUENCE_TOKENS_TEXT, NULL, "what the text is taken apart into", 0 },
     { "max-words", OPT_INT,    S(max_words), "10000", 2, 1000000, NULL, "words", "of the vocabulary, the most frequent ones; others are read as unknown", 0 },
-    { "cell",      OPT_CHOICE, S(cell),      "lstm", 0, 0, "lstm|gru", NULL, "of the recurrent layers", 0 },
-    { "layers",    OPT_INT,    S(layers),    "2",    1, 8, NULL, NULL, "one above the other", 0 },
-    { "hidden",    OPT_INT,    S(hidden),    "256",  1, 4096, NULL, "units", "of each layer", 0 },
-    { "embed",     OPT_INT,    S(embed),     "64",   1, 4096, NULL, "numbers", "that stand for a token", 0 },
-    { "window",    OPT_INT,    S(window),    "64",   2, 8192, NULL, "tokens", "that gradients go back through", 0 },
+    GEN_SEQUENCE_OPTION_ROWS("0.1")
     { "bidirectional", OPT_BOOL, S(bidirectional), "0", 0, 1, NULL, NULL, "learn what stands between, not what comes next", 0 },
-    { "dropout",   OPT_FLOAT,  S(dropout),   "0.1",  0, 0.95, NULL, NULL, "between layers", 0 },
     GEN_OPTIONS_END
 };
 
