@@ -3,6 +3,7 @@
 #include "tests/test.h"
 
 #include <ftw.h>
+#include <math.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -50,6 +51,11 @@ const char *test_source(const char *relative)
     char *path = path_slot();
     snprintf(path, 1024, "%s/%s", GEN_SOURCE_DIR, relative);
     return path;
+}
+
+void test_near(double got, double expected, double tolerance)
+{
+    if (!(fabs(got - expected) <= tolerance)) fail_msg("%.12g, expected %.12g within %g", got, expected, tolerance);
 }
 
 const char *test_shared(const char *relative)

@@ -60,6 +60,8 @@ void test_skipped(void);
         if (ok_status_ != GEN_OK) fail_msg("%s: %s (%s)", #call, err.text, gen_status_text(ok_status_));               \
     } while (0)
 
+void test_near(double got, double expected, double tolerance);
+
 /* Path of a file below ../shared (or $GEN_SHARED), or NULL when it is absent: then skip. */
 const char *test_shared(const char *relative);
 /* Path of a file in the source tree; a new empty folder that is removed at exit. Static buffers, valid until the 8th next call. */

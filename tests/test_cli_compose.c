@@ -8,24 +8,20 @@
 #include "io/midi.h"
 #include "tests/cli_shell.h"
 #include "tests/test.h"
+#include "tests/tunes.h"
 
 static void write_tune(const char *folder, int number)
 {
     enum { N = 60 };
     gen_midi_note notes[N];
-    gen_error err = { 0 };
-    gen_arena *arena = gen_arena_new();
-    gen_midi midi;
-    gen_bytes file;
+    char path[1200];
     for (int i = 0; i < N; i++)
         notes[i] = (gen_midi_note){ .start_ticks = 240 * i,
                                     .duration_ticks = i % 3 ? 240 : 120,
                                     .pitch = (uint8_t)(60 + (i * (number + 2)) % 12),
                                     .velocity = 80 };
-    TEST_OK(gen_midi_from_notes(notes, N, &(gen_midi_plan){ .beats = 4, .of = 4 }, arena, &midi, &err));
-    TEST_OK(gen_midi_write(&midi, arena, &file, &err));
-    TEST_OK(gen_file_write(gen_arena_printf(arena, "%s/tune%02d.mid", folder, number), file.data, file.size, &err));
-    gen_arena_free(arena);
+    snprintf(path, sizeof path, "%s/tune%02d.mid", folder, number);
+    test_write_tune(path, notes, N, &(gen_midi_plan){ .beats = 4, .of = 4 });
 }
 
 /* A folder with ten tunes and a text. */

@@ -11,6 +11,7 @@
 #include "io/npy.h"
 #include "tests/cli_shell.h"
 #include "tests/test.h"
+#include "tests/tunes.h"
 
 static const gen_midi_note tune[] = {
     { 0, 480, 0, 60, 100, 0, 42 }, { 480, 480, 0, 64, 90, 0, 42 }, { 960, 960, 0, 67, 80, 0, 42 },
@@ -24,16 +25,11 @@ static const char *prepare(void)
     static char folder[1024];
     const char *names[] = { "melody", "b\xe4sse", "beat" }; /* Latin-1 */
     const gen_midi_plan plan = { .quarters_per_minute = 90, .beats = 3, .of = 4, .names = names, .n_names = 3 };
-    gen_error err = { 0 };
-    gen_arena *arena = gen_arena_new();
-    gen_midi midi;
-    gen_bytes file;
+    char path[1100];
     shell_need_binary();
     snprintf(folder, sizeof folder, "%s", test_folder());
-    TEST_OK(gen_midi_from_notes(tune, N, &plan, arena, &midi, &err));
-    TEST_OK(gen_midi_write(&midi, arena, &file, &err));
-    TEST_OK(gen_file_write(gen_path_join(arena, folder, "tune.mid"), file.data, file.size, &err));
-    gen_arena_free(arena);
+    snprintf(path, sizeof path, "%s/tune.mid", folder);
+    test_write_tune(path, tune, N, &plan);
     return folder;
 }
 
@@ -88,15 +84,10 @@ TEST(cli_plot_draws_a_tune_in_the_colours_of_its_tracks)
 
 static void check_same_notes(const char *folder, const char *name)
 {
-    gen_error err = { 0 };
     gen_arena *arena = gen_arena_new();
     gen_midi a, b;
-    gen_midi_score x, y;
-    gen_bytes old = read_made(folder, "tune.mid", arena), new = read_made(folder, name, arena);
-    TEST_OK(gen_midi_read(old.data, old.size, arena, &a, &err));
-    TEST_OK(gen_midi_read(new.data, new.size, arena, &b, &err));
-    TEST_OK(gen_midi_score_make(&a, arena, &x, &err));
-    TEST_OK(gen_midi_score_make(&b, arena, &y, &err));
+    gen_midi_score x = test_read_tune(gen_path_join(arena, folder, "tune.mid"), arena, &a),
+                   y = test_read_tune(gen_path_join(arena, folder, name), arena, &b);
     assert_int_equal(x.n_notes, y.n_notes);
     assert_int_equal(b.n_repairs_made, 0);
     for (size_t i = 0; i < x.n_notes; i++) {
@@ -260,13 +251,12 @@ TEST(cli_a_model_of_frames_is_trained_evaluated_and_sampled)
     shell_need("bernoulli        10.8");
     assert_int_equal(shell_gen(folder, "eval run --baseline kneser-ney"), 2);
     assert_int_equal(shell_gen(folder, "sample run -o new.mid --n 32 --seed 3"), 0);
-    gen_bytes file = read_made(folder, "new.mid", arena);
-    gen_error err = { 0 };
     gen_midi midi;
-    TEST_OK(gen_midi_read(file.data, file.size, arena, &midi, &err));
+    test_read_tune(gen_path_join(arena, folder, "new.mid"), arena, &midi);
     assert_int_equal(shell_gen(folder, "sample run -o new.npy --n 32 --prime tune.mid --temperature 0"), 0);
     gen_npy npy;
-    file = read_made(folder, "new.npy", arena);
+    gen_error err = { 0 };
+    gen_bytes file = read_made(folder, "new.npy", arena);
     TEST_OK(gen_npy_read(file.data, file.size, arena, &npy, &err));
     assert_int_equal(npy.dims[0], 24 + 32); /* six quarters of the tune, then the new frames */
     assert_int_equal(npy.dims[1], 88);
@@ -299,11 +289,8 @@ TEST(cli_a_model_of_bars_is_trained_measured_and_sampled)
     assert_non_null(strstr(shell_out, "training pieces of chorales"));
     assert_non_null(strstr(shell_out, "training_tonal_distance"));
     assert_int_equal(shell_gen(folder, "sample run -o new.mid --n 5"), 0);
-    file = read_made(folder, "new.mid", arena);
     gen_midi midi;
-    gen_midi_score score;
-    TEST_OK(gen_midi_read(file.data, file.size, arena, &midi, &err));
-    TEST_OK(gen_midi_score_make(&midi, arena, &score, &err));
+    gen_midi_score score = test_read_tune(gen_path_join(arena, folder, "new.mid"), arena, &midi);
     assert_true(score.n_notes >= 5 * 3 * 4 * 4); /* a note in each beat of each voice at least: it is never silent */
     assert_int_equal(midi.n_tracks, 5);
     assert_int_equal(shell_gen(folder, "sample run -o new.png --n 4"), 0);

@@ -10,11 +10,6 @@
 #include "models/music_measure.h"
 #include "tests/model_run.h"
 
-static void expect_near(double got, double expected, double tolerance)
-{
-    if (!(fabs(got - expected) <= tolerance)) fail_msg("%.12g, expected %.12g within %g", got, expected, tolerance);
-}
-
 /* ---- counting ------------------------------------------------------------------------------------------------------------------ */
 
 /* The pieces "a b" and "a c" over the words border, a, b, c; all by hand:
@@ -30,16 +25,16 @@ TEST(kneser_ney_is_what_can_be_counted_by_hand)
     TEST_OK(gen_kneser_ney_add(k, (int64_t[]){ A, B }, 2, &err));
     TEST_OK(gen_kneser_ney_add(k, (int64_t[]){ A, C }, 2, &err));
     TEST_OK(gen_kneser_ney_fit(k, &err));
-    expect_near(gen_kneser_ney_probability(k, B, A, B), 0.2, 1e-12); /* (b,a) was never seen: p(b|a) */
-    expect_near(gen_kneser_ney_probability(k, BORDER, A, B), 0.3, 1e-12);
-    expect_near(gen_kneser_ney_probability(k, BORDER, BORDER, A), 11.0 / 15, 1e-12);
-    expect_near(gen_kneser_ney_probability(k, A, B, BORDER), 0.6, 1e-12);
-    expect_near(gen_kneser_ney_nats(k, (int64_t[]){ A, B }, 2), -log(11.0 / 15) - log(0.3) - log(0.6), 1e-12);
+    test_near(gen_kneser_ney_probability(k, B, A, B), 0.2, 1e-12); /* (b,a) was never seen: p(b|a) */
+    test_near(gen_kneser_ney_probability(k, BORDER, A, B), 0.3, 1e-12);
+    test_near(gen_kneser_ney_probability(k, BORDER, BORDER, A), 11.0 / 15, 1e-12);
+    test_near(gen_kneser_ney_probability(k, A, B, BORDER), 0.6, 1e-12);
+    test_near(gen_kneser_ney_nats(k, (int64_t[]){ A, B }, 2), -log(11.0 / 15) - log(0.3) - log(0.6), 1e-12);
     for (int64_t u = 0; u < V; u++)
         for (int64_t v = 0; v < V; v++) {
             double sum = 0;
             for (int64_t w = 0; w < V; w++) sum += gen_kneser_ney_probability(k, u, v, w);
-            expect_near(sum, 1, 1e-12);
+            test_near(sum, 1, 1e-12);
         }
     gen_kneser_ney_free(k);
 }
@@ -58,7 +53,7 @@ TEST(kneser_ney_sums_to_one_on_random_text)
         for (int64_t v = 0; v < V; v++) {
             double sum = 0;
             for (int64_t w = 0; w < V; w++) sum += gen_kneser_ney_probability(k, u, v, w);
-            expect_near(sum, 1, 1e-9);
+            test_near(sum, 1, 1e-9);
         }
     assert_int_equal(gen_kneser_ney_new((int64_t)GEN_KNESER_NEY_MAX_WORDS + 1, &k, &err), GEN_UNSUPPORTED);
     gen_kneser_ney_free(k);
@@ -134,7 +129,7 @@ TEST(music_is_measured_as_counted_by_hand)
     gen_measure m = gen_measure_notes(notes, n, known);
     assert_int_equal(m.n_notes, 41);
     assert_true(!m.key.minor && m.key.tonic == 0);
-    expect_near(m.in_key, 40.0 / 41, 1e-12);
+    test_near(m.in_key, 40.0 / 41, 1e-12);
     assert_int_equal(m.durations, 2);
     assert_int_equal(m.repeats, 5);
     assert_int_equal(m.copied, 0);

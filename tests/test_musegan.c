@@ -10,11 +10,6 @@
 
 enum { STEPS = GEN_BAR_STEPS, PITCHES = GEN_BAR_PITCHES, VOICES = GEN_BAR_TRACKS };
 
-static void expect_near(double got, double expected)
-{
-    if (!(fabs(got - expected) <= 1e-9)) fail_msg("%.12g, expected %.12g", got, expected);
-}
-
 /* ---- data ---------------------------------------------------------------------------------------------------------------- */
 
 static gen_dataset open_bars(const char *path, int64_t bars, bool all, gen_arena *arena)
@@ -123,15 +118,15 @@ TEST(bars_scores_are_what_can_be_counted_by_hand)
         pitch[t * VOICES + 3] = t % 2 ? -1 : 48;
     }
     gen_bar_scores s = gen_bars_score(pitch, 1, 1);
-    expect_near(s.empty_bars, 0.25);
-    expect_near(s.pitch_classes, (2 + 2 + 1) / 3.0);
-    expect_near(s.qualified_notes, 4 / 12.0);
+    test_near(s.empty_bars, 0.25, 1e-9);
+    test_near(s.pitch_classes, (2 + 2 + 1) / 3.0, 1e-9);
+    test_near(s.qualified_notes, 4 / 12.0, 1e-9);
     /* C against the middle of C and G, twice: half the distance of C and G, 7 semitones apart: on the three circles these are 49/6, 21/2 and 14/3 half
      * turns, whose chords are 2 sin(angle / 2); voices 0 and 1 agree */
     const double pi = 3.14159265358979323846;
     double fifths = 2 * sin(7 * 7 / 6.0 * pi / 2), minor = 2 * sin(7 * 3 / 2.0 * pi / 2),
            major = sin(7 * 2 / 3.0 * pi / 2);
-    expect_near(s.tonal_distance, 2 * 0.5 * sqrt(fifths * fifths + minor * minor + major * major) / 3);
+    test_near(s.tonal_distance, 2 * 0.5 * sqrt(fifths * fifths + minor * minor + major * major) / 3, 1e-9);
 }
 
 /* ---- the model ------------------------------------------------------------------------------------------------------------------ */

@@ -1,6 +1,7 @@
 /* models/poly.c, models/data_frames.c, models/windows.c: frames of music. */
 #define _POSIX_C_SOURCE 200809L
 #include "tests/model_run.h"
+#include "tests/tunes.h"
 
 #include <math.h>
 #include <string.h>
@@ -12,11 +13,6 @@
 #include "models/windows.h"
 
 enum { KEYS = GEN_FRAME_KEYS, COLUMNS = GEN_FRAME_COLUMNS };
-
-static void expect_near(double got, double expected, double tolerance)
-{
-    if (!(fabs(got - expected) <= tolerance)) fail_msg("%.12g, expected %.12g within %g", got, expected, tolerance);
-}
 
 /* ---- data ---------------------------------------------------------------------------------------------------------------- */
 
@@ -81,14 +77,11 @@ TEST(frames_of_a_plain_folder_are_dealt_to_splits)
     gen_arena *arena = gen_arena_new();
     const char *folder = gen_arena_strdup(arena, test_folder());
     gen_midi_note note = { 0, 480, 0, 60, 80, 0, 0 };
-    gen_midi midi;
-    gen_bytes file;
     gen_frame_pieces list;
-    TEST_OK(gen_midi_from_notes(&note, 1, &(gen_midi_plan){ 0 }, arena, &midi, &err));
-    TEST_OK(gen_midi_write(&midi, arena, &file, &err));
     for (int i = 0; i < 11; i++) {
         char *path = gen_arena_printf(arena, "%s/%02d.mid", folder, i);
-        TEST_OK(i == 3 ? gen_file_write(path, "no music", 8, &err) : gen_file_write(path, file.data, file.size, &err));
+        if (i == 3) TEST_OK(gen_file_write(path, "no music", 8, &err));
+        else test_write_tune(path, &note, 1, &(gen_midi_plan){ 0 });
     }
     gen_status status = gen_frame_pieces_open(folder, 4, false, arena, &list, &err);
     assert_true(status == GEN_BAD_FILE || status == GEN_UNSUPPORTED);
@@ -113,7 +106,7 @@ TEST(frames_bernoulli_is_what_can_be_counted_by_hand)
     test[KEYS] = 1;
     gen_frames pieces[] = { { "a", GEN_SPLIT_TRAIN, 2, train }, { "b", GEN_SPLIT_TEST, 2, test } };
     gen_frame_pieces list = { .piece = pieces, .n = 2, .room = 2 };
-    expect_near(gen_frames_bernoulli(&list, GEN_SPLIT_TEST), -(log(0.5) + log(0.25) + 86 * log(0.75)), 1e-9);
+    test_near(gen_frames_bernoulli(&list, GEN_SPLIT_TEST), -(log(0.5) + log(0.25) + 86 * log(0.75)), 1e-9);
     assert_true(isnan(gen_frames_bernoulli(&list, GEN_SPLIT_VALIDATION)));
 }
 
@@ -133,7 +126,7 @@ TEST(frames_bernoulli_of_the_polyphonic_sets_is_as_known)
         gen_arena *arena = gen_arena_new();
         gen_frame_pieces list;
         TEST_OK(gen_frame_pieces_open(path, 4, false, arena, &list, &err));
-        expect_near(gen_frames_bernoulli(&list, GEN_SPLIT_TEST), sets[i].nats, 0.005);
+        test_near(gen_frames_bernoulli(&list, GEN_SPLIT_TEST), sets[i].nats, 0.005);
         gen_arena_free(arena);
     }
 }
@@ -205,8 +198,8 @@ TEST(poly_evaluates_the_same_in_windows_of_any_length)
         double whole = loss_of_chance(nets[i], 64, &frames), seven = loss_of_chance(nets[i], 7, &again);
         assert_int_equal(frames, 4 + 39 + 16 + 29);
         assert_int_equal(again, frames);
-        expect_near(seven, whole, 1e-6 * whole);
-        expect_near(loss_of_chance(nets[i], 1, &again), whole, 1e-6 * whole);
+        test_near(seven, whole, 1e-6 * whole);
+        test_near(loss_of_chance(nets[i], 1, &again), whole, 1e-6 * whole);
         assert_true(whole > 50 && whole < 70); /* 88 ln 2 = 61.0 of a network that knows nothing */
     }
 }

@@ -1,15 +1,11 @@
 /* io/roll.c, and models/music_theory.c, which also sees only pitches and times. */
 #include "tests/test.h"
+#include "tests/tunes.h"
 
 #include "io/roll.h"
 #include "models/music_theory.h"
 
 #include <string.h>
-
-static gen_midi_score score_of(gen_midi_note *notes, size_t n)
-{
-    return (gen_midi_score){ .ticks_per_quarter = 480, .notes = notes, .n_notes = n };
-}
 
 TEST(roll_takes_each_note_from_its_nearest_step)
 {
@@ -18,7 +14,8 @@ TEST(roll_takes_each_note_from_its_nearest_step)
                               { 480, 1, 0, 108, 9, 0, 0 },
                               { 0, 480, 0, 40, 100, GEN_MIDI_DRUMS, 0 },
                               { 0, 4800, 0, 20, 9, 0, 0 } };
-    gen_midi_score score = score_of(notes, 5);
+    gen_midi_tempo tempo;
+    gen_midi_score score = test_score_of(notes, 5, 480, &tempo);
     gen_roll roll = { .steps_per_quarter = 4, .lowest = GEN_ROLL_PIANO_LOWEST, .n_pitches = 88 };
     gen_error err = { 0 };
     gen_arena *arena = gen_arena_new();
@@ -39,7 +36,8 @@ TEST(roll_gives_its_notes_back)
                               { 120, 120, 0, 70, 33, 0, 0 },
                               { 480, 600, 0, 50, 1, 0, 0 } },
                   *again;
-    gen_midi_score score = score_of(notes, 3);
+    gen_midi_tempo tempo;
+    gen_midi_score score = test_score_of(notes, 3, 480, &tempo);
     gen_roll roll = { .steps_per_quarter = 4, .n_pitches = 128 };
     gen_error err = { 0 };
     size_t n;
@@ -61,7 +59,8 @@ TEST(roll_gives_its_notes_back)
 TEST(roll_refuses_what_is_too_long_or_no_roll)
 {
     gen_midi_note note = { GEN_MIDI_MAX_TICKS - 1, 1, 0, 50, 100, 0, 0 }, *again;
-    gen_midi_score score = score_of(&note, 1);
+    gen_midi_tempo tempo;
+    gen_midi_score score = test_score_of(&note, 1, 480, &tempo);
     gen_roll roll = { .steps_per_quarter = 4, .n_pitches = 128 }, wide = { .steps_per_quarter = 4, .n_pitches = 129 };
     size_t n;
     gen_arena *arena = gen_arena_new();

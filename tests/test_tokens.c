@@ -10,20 +10,9 @@
 #include "models/model.h"
 #include "models/sequence.h"
 #include "tests/test.h"
+#include "tests/tunes.h"
 
 enum { N_NOTES = 40, TPQ = 480 };
-
-static uint32_t dice(uint32_t seed, uint32_t i, uint32_t faces)
-{
-    return gen_philox_block(seed, i, 0, 0, 7).word[0] % faces;
-}
-
-/* A score of these notes alone, at 120 quarters a minute. */
-static gen_midi_score score_of(gen_midi_note *notes, size_t n, gen_midi_tempo *tempo)
-{
-    *tempo = (gen_midi_tempo){ .seconds_per_tick = 0.5 / TPQ };
-    return (gen_midi_score){ .ticks_per_quarter = TPQ, .notes = notes, .n_notes = n, .tempos = tempo, .n_tempos = 1 };
-}
 
 /* Two voices of notes of 1 to 8 units, that never overlap at one pitch; velocities are middles of their 32 classes. */
 static size_t random_notes(uint32_t seed, int64_t unit, gen_midi_note notes[N_NOTES])
@@ -32,12 +21,12 @@ static size_t random_notes(uint32_t seed, int64_t unit, gen_midi_note notes[N_NO
     size_t n = 0;
     for (uint32_t i = 0; n < N_NOTES; i++) {
         int voice = at[1] < at[0];
-        int64_t length = unit * (1 + dice(seed, 4 * i, 8));
+        int64_t length = unit * (1 + test_dice(seed, 4 * i, 8));
         notes[n++] = (gen_midi_note){ .start_ticks = at[voice],
                                       .duration_ticks = length,
-                                      .pitch = (uint8_t)((voice ? 72 : 48) + dice(seed, 4 * i + 1, 12)),
-                                      .velocity = (uint8_t)(4 * (1 + dice(seed, 4 * i + 2, 31)) + 2) };
-        at[voice] += length + (dice(seed, 4 * i + 3, 4) ? 0 : unit);
+                                      .pitch = (uint8_t)((voice ? 72 : 48) + test_dice(seed, 4 * i + 1, 12)),
+                                      .velocity = (uint8_t)(4 * (1 + test_dice(seed, 4 * i + 2, 31)) + 2) };
+        at[voice] += length + (test_dice(seed, 4 * i + 3, 4) ? 0 : unit);
     }
     return n;
 }
@@ -59,7 +48,7 @@ static void check_notes_come_back(const char *kind, int64_t unit)
         gen_tokeniser t;
         gen_stream stream;
         size_t n = random_notes(seed, unit, notes), n_back;
-        gen_midi_score score = score_of(notes, n, &tempo);
+        gen_midi_score score = test_score_of(notes, n, TPQ, &tempo);
         TEST_OK(gen_tokeniser_start(&t, kind, NULL, arena, &err));
         TEST_OK(gen_tokens_of_score(&t, &score, 0, 1, &stream, &err));
         gen_vocabulary v = gen_tokeniser_vocabulary(&t);
@@ -93,7 +82,7 @@ static void check_tokens_come_back(const char *kind)
         gen_tokeniser t, again;
         gen_stream first, second;
         size_t n = random_notes(seed, TPQ / 4, notes), n_made;
-        gen_midi_score score = score_of(notes, n, &tempo);
+        gen_midi_score score = test_score_of(notes, n, TPQ, &tempo);
         TEST_OK(gen_tokeniser_start(&t, kind, NULL, arena, &err));
         TEST_OK(gen_tokens_of_score(&t, &score, 0, 1, &first, &err));
         gen_vocabulary v = gen_tokeniser_vocabulary(&t);
@@ -102,7 +91,7 @@ static void check_tokens_come_back(const char *kind)
             made[i].start_ticks = made[i].start_ticks * TPQ / GEN_TOKENS_TICKS;
             made[i].duration_ticks = made[i].duration_ticks * TPQ / GEN_TOKENS_TICKS;
         }
-        score = score_of(made, n_made, &tempo);
+        score = test_score_of(made, n_made, TPQ, &tempo);
         TEST_OK(gen_tokeniser_start(&again, kind, &v, arena, &err));
         TEST_OK(gen_tokens_of_score(&again, &score, 0, 1, &second, &err));
         assert_int_equal(again.n_unknown, 0);
@@ -137,7 +126,7 @@ TEST(tokens_of_pairs_are_chords_and_quarters)
     gen_midi_tempo tempo;
     gen_tokeniser t;
     gen_stream s;
-    gen_midi_score score = score_of(notes, 5, &tempo);
+    gen_midi_score score = test_score_of(notes, 5, TPQ, &tempo);
     notes[3].start_ticks = notes[4].start_ticks = 720;
     TEST_OK(gen_tokeniser_start(&t, "pairs", NULL, arena, &err));
     TEST_OK(gen_tokens_of_score(&t, &score, 0, 1, &s, &err));
@@ -172,7 +161,7 @@ TEST(tokens_of_events_cut_overlaps_and_hear_the_pedal)
     gen_stream s;
     gen_midi_note *back;
     size_t n;
-    gen_midi_score score = score_of(notes, 2, &tempo);
+    gen_midi_score score = test_score_of(notes, 2, TPQ, &tempo);
     score.moments = moments;
     score.n_moments = 2;
     score.end_ticks = 1440;
@@ -200,7 +189,7 @@ TEST(tokens_in_any_order_are_notes)
         int32_t token[500];
         TEST_OK(gen_tokeniser_start(&t, kinds[k], NULL, arena, &err));
         gen_vocabulary v = gen_tokeniser_vocabulary(&t);
-        for (uint32_t i = 0; i < 500; i++) token[i] = (int32_t)dice(5, i, (uint32_t)v.n_words[0]);
+        for (uint32_t i = 0; i < 500; i++) token[i] = (int32_t)test_dice(5, i, (uint32_t)v.n_words[0]);
         TEST_OK(gen_tokens_notes(&v, token, 500, 93, arena, &notes, &n, &err));
         assert_true(n > 10);
         for (size_t i = 0; i < n; i++) assert_true(notes[i].duration_ticks > 0 && notes[i].pitch < 128);

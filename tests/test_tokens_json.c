@@ -4,25 +4,20 @@
 #include <stdio.h>
 #include <string.h>
 
-#include "core/rng.h"
 #include "tests/test.h"
+#include "tests/tunes.h"
 
 static const char *const kinds[] = { "pairs", "performance", "beats", "melody" };
 enum { N_KINDS = 4, N_NOTES = 60, TPQ = GEN_TOKENS_TICKS, SEEDS = 40 };
-
-static uint32_t dice(uint32_t seed, uint32_t i, uint32_t faces)
-{
-    return gen_philox_block(seed, i, 0, 0, 9).word[0] % faces;
-}
 
 /* Any notes at all: off every grid, on top of each other, of every pitch. */
 static void random_notes(uint32_t seed, gen_midi_note notes[N_NOTES])
 {
     for (uint32_t i = 0; i < N_NOTES; i++)
-        notes[i] = (gen_midi_note){ .start_ticks = dice(seed, 4 * i, 20 * TPQ),
-                                    .duration_ticks = 1 + dice(seed, 4 * i + 1, 3 * TPQ),
-                                    .pitch = (uint8_t)dice(seed, 4 * i + 2, 128),
-                                    .velocity = (uint8_t)(1 + dice(seed, 4 * i + 3, 127)) };
+        notes[i] = (gen_midi_note){ .start_ticks = test_dice(seed, 4 * i, 20 * TPQ),
+                                    .duration_ticks = 1 + test_dice(seed, 4 * i + 1, 3 * TPQ),
+                                    .pitch = (uint8_t)test_dice(seed, 4 * i + 2, 128),
+                                    .velocity = (uint8_t)(1 + test_dice(seed, 4 * i + 3, 127)) };
 }
 
 /* What a kind makes of notes, at 120 quarters a minute. */
@@ -30,8 +25,8 @@ static gen_token_piece piece_of(const char *kind, gen_midi_note *notes, size_t n
 {
     gen_error err = { 0 };
     gen_tokeniser *t = gen_arena_alloc(arena, sizeof *t);
-    gen_midi_tempo tempo = { .seconds_per_tick = 0.5 / TPQ };
-    gen_midi_score score = { .ticks_per_quarter = TPQ, .notes = notes, .n_notes = n, .tempos = &tempo, .n_tempos = 1 };
+    gen_midi_tempo tempo;
+    gen_midi_score score = test_score_of(notes, n, TPQ, &tempo);
     gen_token_piece p = { .quarters_per_minute = 120 };
     TEST_OK(gen_tokeniser_start(t, kind, NULL, arena, &err));
     TEST_OK(gen_tokens_of_score(t, &score, 0, 1, &p.stream, &err));

@@ -1,5 +1,6 @@
 /* io/voices.c: grids of voices, and the chorales of samples/data. */
 #include "tests/test.h"
+#include "tests/tunes.h"
 
 #include "core/rng.h"
 #include "io/voices.h"
@@ -87,13 +88,9 @@ TEST(voices_of_the_chorales_are_four)
         TEST_OK(gen_folder_list(folder, 0, arena, &files, &err));
         assert_true(files.n >= least[s]);
         for (size_t i = 0; i < files.n; i++) {
-            gen_bytes file;
             gen_midi midi;
-            gen_midi_score score = { 0 };
+            gen_midi_score score = test_read_tune(gen_path_join(arena, folder, files.path[i]), arena, &midi);
             gen_voices v = { .steps_per_quarter = 4, .n_voices = 4 };
-            TEST_OK(gen_file_read(gen_path_join(arena, folder, files.path[i]), 1 << 16, arena, &file, &err));
-            TEST_OK(gen_midi_read(file.data, file.size, arena, &midi, &err));
-            TEST_OK(gen_midi_score_make(&midi, arena, &score, &err));
             TEST_OK(gen_voices_make(&score, &v, arena, &err));
             assert_int_equal(midi.n_repairs_made, 0);
             in_grid += v.n_cut + v.n_lost == 0;
