@@ -105,10 +105,10 @@ static void trains_as_on_the_cpu(const char *model, const char *options, int64_t
     assert_int_equal(r.n_runs, 2); /* a step is one graph */
     double cuda = distance(&out[CUDA], &out[EXACT]), cpu = distance(&out[CPU], &out[EXACT]),
            libraries = distance(&out[LIBRARIES], &out[EXACT]);
-    printf("  %s %s: %d launches; steps differ by %.1e, with libraries (%d convolutions, %d products) by %.1e, the "
-           "CPU's by %.1e\n",
-           model, options, r.n_launches, cuda, fake_cudnn_executed(), fake_cublaslt_executed() - products_before,
-           libraries, cpu);
+    printf("  %s %s: %d launches, %d lanes, %d waits; steps differ by %.1e, with libraries (%d convolutions, %d "
+           "products) by %.1e, the CPU's by %.1e\n",
+           model, options, r.n_launches, r.n_lanes, r.n_waits, cuda, fake_cudnn_executed(),
+           fake_cublaslt_executed() - products_before, libraries, cpu);
     assert_true(cuda < fmax(1e-5, 3 * cpu));
     assert_true(libraries < fmax(1e-5, 3 * cpu));
     assert_true(fabs(out[CUDA].loss / out[EXACT].loss - 1) < 1e-5);
@@ -251,7 +251,8 @@ TEST(cuda_device_survives_every_failure)
         assert_int_equal(t.r.n_blocks, blocks);
         assert_int_equal(t.r.n_graphs, 0);
     }
-    assert_int_equal(failures, 10); /* 2 allocations, begin, 3 launches, end, copy of the state, run; then success */
+    /* 2 allocations, begin, a mark, 3 launches, end, copy of the state, run; then success */
+    assert_int_equal(failures, 11);
     close_two_calls(&t);
 }
 

@@ -1,5 +1,6 @@
-/* The GPU as a device: a plan becomes one list of launches, captured once as one graph, and a run is: the run's state to the device, the graph. */
+/* The GPU as a device: a plan becomes lists of launches in lanes, captured once as one graph, and a run is: the run's state to the device, the graph. */
 #include "kernels/cuda/libraries.h"
+#include "kernels/cuda/order.h"
 #include "kernels/cuda/runtime.h"
 
 #include <stdio.h>
@@ -18,7 +19,7 @@ struct gen_exec {
     cuda_device *cuda;
     const gen_run_state *state; /* the host's, of the session; NULL: no call draws random numbers */
     gen_run_state *state_here;  /* the device's copy, which kernels read */
-    void *scratch;              /* device memory for one call after the other */
+    void *scratch;              /* device memory of the lanes */
     void *graph;                /* NULL: there is nothing to do */
 };
 
@@ -68,10 +69,50 @@ static void exec_free(gen_exec *exec)
     gen_free(exec);
 }
 
-static gen_status lower_all(const gen_call *calls, int32_t n_calls, cuda_launches *list, gen_error *err)
+/* Calls on their way to a graph: twice over them, first to learn how much scratch memory they want, then with it. */
+typedef struct lowering {
+    const gen_call *calls;
+    int32_t n_calls;
+    cuda_slot *slots;
+    int32_t *end;             /* call i has the launches from end[i - 1] to end[i] */
+    size_t bytes[CUDA_LANES]; /* scratch of each lane: one call after the other uses it */
+    cuda_launches list;
+} lowering;
+
+static gen_status start_lowering(lowering *l, const cuda_device *cuda, gen_arena *arena, gen_error *err)
 {
-    for (int32_t i = 0; i < n_calls; i++) GEN_TRY(cuda_lower(&calls[i], list, err));
+    l->list = (cuda_launches){ .arena = arena, .products = cuda->products };
+    l->slots = cuda_order_calls(l->calls, l->n_calls, arena);
+    l->end = gen_arena_alloc(arena, (size_t)l->n_calls * sizeof *l->end);
+    if (l->slots && l->end) return GEN_OK;
+    return gen_fail(err, GEN_NO_MEMORY, "no memory for a plan of %d calls", l->n_calls);
+}
+
+/* scratch: one lane's after the other; 0: only count. */
+static gen_status lower_all(lowering *l, uintptr_t scratch, gen_error *err)
+{
+    uintptr_t at[CUDA_LANES];
+    for (int32_t lane = 0; lane < CUDA_LANES; lane++) {
+        at[lane] = scratch;
+        scratch += l->bytes[lane];
+    }
+    l->list.n = 0;
+    for (int32_t i = 0; i < l->n_calls; i++) {
+        const int32_t lane = l->slots[i].lane;
+        l->list.scratch = at[lane];
+        l->list.scratch_bytes = 0;
+        GEN_TRY(cuda_lower(&l->calls[i], &l->list, err));
+        l->end[i] = l->list.n;
+        if (l->list.scratch_bytes > l->bytes[lane]) l->bytes[lane] = l->list.scratch_bytes;
+    }
     return GEN_OK;
+}
+
+static size_t scratch_bytes(const lowering *l)
+{
+    size_t bytes = 0;
+    for (int32_t lane = 0; lane < CUDA_LANES; lane++) bytes += l->bytes[lane];
+    return bytes;
 }
 
 /* All calls of a plan have the same state. */
@@ -82,41 +123,73 @@ static const gen_run_state *state_of(const gen_call *calls, int32_t n_calls)
     return NULL;
 }
 
-static gen_status get_memory(gen_exec *exec, size_t scratch_bytes, gen_error *err)
+static gen_status get_memory(gen_exec *exec, size_t bytes, gen_error *err)
 {
     exec->state_here = cuda_alloc(&exec->cuda->device, sizeof *exec->state_here);
-    exec->scratch = cuda_alloc(&exec->cuda->device, scratch_bytes);
+    exec->scratch = cuda_alloc(&exec->cuda->device, bytes);
     if (exec->state_here && exec->scratch) return GEN_OK;
     return gen_fail(err, GEN_NO_MEMORY, "no memory on %s for %.1f MB of scratch: use a smaller batch", exec->cuda->name,
-                    1e-6 * (double)scratch_bytes);
+                    1e-6 * (double)bytes);
 }
 
-static gen_status capture(gen_exec *exec, const cuda_launches *list, gen_error *err)
+/* ---- a graph ---- */
+
+/* Call i in its lane: waits, launches, and the mark that others wait for. */
+static int capture_call(const cuda_device *cuda, const lowering *l, int32_t i, gen_error *err)
+{
+    const cuda_runtime *rt = &cuda->rt;
+    const cuda_slot *slot = &l->slots[i];
+    int code = 0;
+    for (int32_t lane = 0; lane < CUDA_LANES && !code; lane++)
+        if (slot->wait[lane] >= 0) code = rt->wait(rt->context, slot->lane, l->slots[slot->wait[lane]].mark);
+    for (int32_t k = i ? l->end[i - 1] : 0; k < l->end[i] && !code; k++) {
+        code = rt->launch(rt->context, slot->lane, &l->list.launch[k]);
+        if (code) (void)failed(cuda, cuda_body_name(l->list.launch[k].body), code, err); /* the first failure wins */
+    }
+    if (slot->mark && !code) code = rt->mark(rt->context, slot->lane, slot->mark);
+    return code;
+}
+
+/* Lanes leave lane 0 at the beginning, at mark 0, and come back to it at the end, at marks behind those of calls. */
+static int capture_calls(const cuda_device *cuda, const lowering *l, int32_t n_lanes, int32_t n_marks, gen_error *err)
+{
+    const cuda_runtime *rt = &cuda->rt;
+    int code = rt->mark(rt->context, 0, 0);
+    for (int32_t lane = 1; lane < n_lanes && !code; lane++) code = rt->wait(rt->context, lane, 0);
+    for (int32_t i = 0; i < l->n_calls && !code; i++) code = capture_call(cuda, l, i, err);
+    for (int32_t lane = 1; lane < n_lanes && !code; lane++) {
+        code = rt->mark(rt->context, lane, n_marks + lane);
+        if (!code) code = rt->wait(rt->context, 0, n_marks + lane);
+    }
+    return code;
+}
+
+static gen_status capture(gen_exec *exec, const lowering *l, gen_error *err)
 {
     const cuda_device *cuda = exec->cuda;
-    int code = cuda->rt.capture_begin(cuda->rt.context);
-    if (code) return failed(cuda, "beginning a graph", code, err);
-    for (int32_t i = 0; i < list->n && !code; i++) {
-        code = cuda->rt.launch(cuda->rt.context, &list->launch[i]);
-        if (code) (void)failed(cuda, cuda_body_name(list->launch[i].body), code, err); /* the first failure wins */
+    int32_t n_lanes = 1, n_marks = 0;
+    for (int32_t i = 0; i < l->n_calls; i++) {
+        if (l->slots[i].lane >= n_lanes) n_lanes = l->slots[i].lane + 1;
+        if (l->slots[i].mark > n_marks) n_marks = l->slots[i].mark;
     }
+    int code = cuda->rt.capture_begin(cuda->rt.context, n_lanes, n_marks + n_lanes);
+    if (code) return failed(cuda, "beginning a graph", code, err);
+    code = capture_calls(cuda, l, n_lanes, n_marks, err);
     int end = cuda->rt.capture_end(cuda->rt.context, &exec->graph);
     return code || end ? failed(cuda, "making a graph", code ? code : end, err) : GEN_OK;
 }
 
-/* Twice over the calls: first to learn how much scratch memory they want, then with it. */
 static gen_status compile_calls(gen_exec *exec, const gen_call *calls, int32_t n_calls, gen_arena *arena,
                                 gen_error *err)
 {
-    const cuda_products *products = &exec->cuda->products;
-    cuda_launches count = { .arena = arena, .products = *products }, list = { .arena = arena, .products = *products };
-    GEN_TRY(lower_all(calls, n_calls, &count, err));
-    GEN_TRY(get_memory(exec, count.scratch_bytes, err));
+    lowering l = { .calls = calls, .n_calls = n_calls };
+    GEN_TRY(start_lowering(&l, exec->cuda, arena, err));
+    GEN_TRY(lower_all(&l, 0, err));
+    GEN_TRY(get_memory(exec, scratch_bytes(&l), err));
     exec->state = state_of(calls, n_calls);
-    list.state = exec->state_here;
-    list.scratch = (uintptr_t)exec->scratch;
-    GEN_TRY(lower_all(calls, n_calls, &list, err));
-    return list.n ? capture(exec, &list, err) : GEN_OK;
+    l.list.state = exec->state_here;
+    GEN_TRY(lower_all(&l, (uintptr_t)exec->scratch, err));
+    return l.list.n ? capture(exec, &l, err) : GEN_OK;
 }
 
 static gen_status compile(gen_device *device, const gen_call *calls, int32_t n_calls, gen_exec **result, gen_error *err)
@@ -135,11 +208,12 @@ static gen_status compile(gen_device *device, const gen_call *calls, int32_t n_c
 
 static size_t compile_bytes(gen_device *device, const gen_call *calls, int32_t n_calls)
 {
-    cuda_launches count = { .arena = gen_arena_new(), .products = ((cuda_device *)device)->products };
-    for (int32_t i = 0; i < n_calls && count.arena; i++)
-        (void)cuda_lower(&calls[i], &count, NULL); /* compile will say it */
-    gen_arena_free(count.arena);
-    return count.scratch_bytes + sizeof(gen_run_state);
+    lowering l = { .calls = calls, .n_calls = n_calls };
+    gen_arena *arena = gen_arena_new();
+    if (arena && start_lowering(&l, (cuda_device *)device, arena, NULL) == GEN_OK)
+        (void)lower_all(&l, 0, NULL); /* what fails, compile will say */
+    gen_arena_free(arena);
+    return scratch_bytes(&l) + sizeof(gen_run_state);
 }
 
 /* ---- run ---- */

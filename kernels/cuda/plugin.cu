@@ -3,6 +3,7 @@
 
 #include "kernels/cuda/bodies.kh"
 #include "kernels/cuda/libraries.h"
+#include "kernels/cuda/order.h"
 #include "kernels/cuda/plugin.h"
 #include "kernels/cuda/runtime.h"
 
@@ -13,12 +14,19 @@ static const void *const kernels[] = {
 };
 
 typedef struct gpu {
-    cudaStream_t stream;
+    cudaStream_t lane[CUDA_LANES]; /* 0: all memory and all runs; the others: only while a graph is captured */
+    cudaEvent_t *marks;
+    int32_t n_marks;
 } gpu;
+
+static gpu *gpu_of(void *context)
+{
+    return static_cast<gpu *>(context);
+}
 
 static cudaStream_t stream_of(void *context)
 {
-    return static_cast<gpu *>(context)->stream;
+    return gpu_of(context)->lane[0];
 }
 
 /* ---- memory ---- */
@@ -50,20 +58,55 @@ static int gpu_copy_out(void *context, void *to, const void *from, size_t bytes)
 
 /* ---- graphs ---- */
 
-static int gpu_capture_begin(void *context)
+/* Streams and events are made before the capture, and kept for the next one. */
+static cudaError_t make_lanes(gpu *g, int32_t n_lanes)
 {
-    return cudaStreamBeginCapture(stream_of(context), cudaStreamCaptureModeThreadLocal);
+    cudaError_t error = cudaSuccess;
+    for (int32_t i = 1; i < n_lanes && !error; i++)
+        if (!g->lane[i]) error = cudaStreamCreateWithFlags(&g->lane[i], cudaStreamNonBlocking);
+    return error;
 }
 
-static int gpu_launch(void *context, const cuda_launch *launch)
+static cudaError_t make_marks(gpu *g, int32_t n_marks)
 {
+    cudaError_t error = cudaSuccess;
+    if (n_marks <= g->n_marks) return error;
+    cudaEvent_t *marks = static_cast<cudaEvent_t *>(gen_alloc((size_t)n_marks, sizeof *marks));
+    if (!marks) return cudaErrorMemoryAllocation;
+    if (g->n_marks) memcpy(marks, g->marks, (size_t)g->n_marks * sizeof *marks);
+    gen_free(g->marks);
+    g->marks = marks;
+    for (; g->n_marks < n_marks && !error; g->n_marks += !error)
+        error = cudaEventCreateWithFlags(&marks[g->n_marks], cudaEventDisableTiming);
+    return error;
+}
+
+static int gpu_capture_begin(void *context, int32_t n_lanes, int32_t n_marks)
+{
+    cudaError_t error = make_lanes(gpu_of(context), n_lanes);
+    if (!error) error = make_marks(gpu_of(context), n_marks);
+    return error ? error : cudaStreamBeginCapture(stream_of(context), cudaStreamCaptureModeThreadLocal);
+}
+
+static int gpu_mark(void *context, int32_t lane, int32_t mark)
+{
+    return cudaEventRecord(gpu_of(context)->marks[mark], gpu_of(context)->lane[lane]);
+}
+
+static int gpu_wait(void *context, int32_t lane, int32_t mark)
+{
+    return cudaStreamWaitEvent(gpu_of(context)->lane[lane], gpu_of(context)->marks[mark], 0);
+}
+
+static int gpu_launch(void *context, int32_t lane, const cuda_launch *launch)
+{
+    cudaStream_t stream = gpu_of(context)->lane[lane];
     if (launch->body == CUDA_LIBRARY) {
         const cuda_library_call *call = static_cast<const cuda_library_call *>(launch->args);
-        return -call->run(call, stream_of(context));
+        return -call->run(call, stream);
     }
     void *args[] = { const_cast<void *>(launch->args) };
-    return cudaLaunchKernel(kernels[launch->body], dim3(launch->blocks), dim3(CUDA_THREADS), args, 0,
-                            stream_of(context));
+    return cudaLaunchKernel(kernels[launch->body], dim3(launch->blocks), dim3(CUDA_THREADS), args, 0, stream);
 }
 
 static int gpu_capture_end(void *context, void **graph)
@@ -95,9 +138,13 @@ static const char *gpu_error_text(int code)
 
 static void gpu_close(void *context)
 {
+    gpu *g = gpu_of(context);
     cudaStreamSynchronize(stream_of(context));
-    cudaStreamDestroy(stream_of(context));
-    gen_free(context);
+    for (int32_t i = 0; i < g->n_marks; i++) cudaEventDestroy(g->marks[i]);
+    for (int32_t i = 0; i < CUDA_LANES; i++)
+        if (g->lane[i]) cudaStreamDestroy(g->lane[i]);
+    gen_free(g->marks);
+    gen_free(g);
 }
 
 /* ---- open ---- */
@@ -143,13 +190,13 @@ static gen_status open_stream(const char *name, const cuda_products *products, g
     gpu *g = static_cast<gpu *>(gen_alloc(1, sizeof *g));
     if (!g) return gen_fail(err, GEN_NO_MEMORY, "the cuda device");
     cuda_runtime runtime = {
-        g,          gpu_alloc,       gpu_free,      gpu_copy_in,    gpu_copy_out,   gpu_capture_begin,
-        gpu_launch, gpu_capture_end, gpu_graph_run, gpu_graph_free, gpu_error_text, gpu_close
+        g,        gpu_alloc, gpu_free,        gpu_copy_in,   gpu_copy_out,   gpu_capture_begin, gpu_launch,
+        gpu_mark, gpu_wait,  gpu_capture_end, gpu_graph_run, gpu_graph_free, gpu_error_text,    gpu_close
     };
-    cudaError_t error = cudaStreamCreateWithFlags(&g->stream, cudaStreamNonBlocking);
+    cudaError_t error = cudaStreamCreateWithFlags(&g->lane[0], cudaStreamNonBlocking);
     gen_status status =
         error ? no_gpu(err, "making a stream", error) : cuda_device_new(&runtime, products, name, device, err);
-    if (status && !error) cudaStreamDestroy(g->stream);
+    if (status && !error) cudaStreamDestroy(g->lane[0]);
     if (status) gen_free(g);
     return status;
 }

@@ -4,7 +4,7 @@
  *     gen_device *device;
  *     GEN_TRY(cuda_device_new(&runtime, &products, "cuda (NVIDIA H200)", &device, err));   // takes the runtime: close calls runtime.close
  *
- * Everything is ordered by one stream. Functions return 0, or a code that error_text explains.
+ * Memory functions and runs of graphs are ordered by one stream. Functions return 0, or a code that error_text explains.
  */
 #ifndef GEN_KERNELS_CUDA_RUNTIME_H
 #define GEN_KERNELS_CUDA_RUNTIME_H
@@ -23,12 +23,15 @@ typedef struct cuda_runtime {
     int (*copy_in)(void *context, void *to, const void *from,
                    size_t bytes); /* from: host memory, free to change on return */
     int (*copy_out)(void *context, void *to, const void *from, size_t bytes); /* to: host memory, filled on return */
-    /* Between begin and end nothing but launch may be called; launches are recorded and not run. */
-    int (*capture_begin)(void *context);
-    int (*launch)(void *context, const cuda_launch *launch); /* of a library: < 0 is minus its status */
-    int (*capture_end)(void *context, void **graph);         /* also after a launch that failed; graph is then NULL */
-    int (*graph_run)(void *context, void *graph);            /* enqueues all its launches */
-    void (*graph_free)(void *context, void *graph);          /* waits for runs of it */
+    /* Between begin and end nothing but the next three may be called; launches are recorded and not run. What is in a lane runs one after the other. Work is
+     * in lane 0 at first and must all be waited for by it in the end; another lane begins with a wait. Marks are numbers below n_marks. */
+    int (*capture_begin)(void *context, int32_t n_lanes, int32_t n_marks);
+    int (*launch)(void *context, int32_t lane, const cuda_launch *launch); /* of a library: < 0 is minus its status */
+    int (*mark)(void *context, int32_t lane, int32_t mark);                /* each mark once: here the lane is so far */
+    int (*wait)(void *context, int32_t lane, int32_t mark);                /* what follows in the lane comes after it */
+    int (*capture_end)(void *context, void **graph); /* also after a launch that failed; graph is then NULL */
+    int (*graph_run)(void *context, void *graph);    /* enqueues all its launches */
+    void (*graph_free)(void *context, void *graph);  /* waits for runs of it */
     const char *(*error_text)(int code);
     void (*close)(void *context);
 } cuda_runtime;
