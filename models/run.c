@@ -93,7 +93,8 @@ static gen_status read_config(gen_run *run, gen_error *err)
     gen_bytes text;
     gen_json *config = NULL;
     if (!gen_path_is_folder(run->folder))
-        return gen_fail(err, GEN_NOT_FOUND, "%s: no such run folder; `gen train` makes one", run->folder);
+        return gen_fail(err, GEN_NOT_FOUND, "%s: %s; `gen train` makes one", run->folder,
+                        gen_path_exists(run->folder) ? "a file, not a run folder" : "no such run folder");
     if (!gen_path_exists(path))
         return gen_fail(err, GEN_NOT_FOUND, "%s: not a run folder: it has no config.json", run->folder);
     GEN_TRY(gen_file_read(path, LIMIT, run->arena, &text, err));

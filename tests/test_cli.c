@@ -136,6 +136,7 @@ TEST(cli_failed_work_exits_with_1_and_one_sentence)
     expect_says("train vae --data mnits --out none --download 0", FAILED, "mnits");
     expect_says("sample .", FAILED, "not a run folder");
     expect_says("sample nowhere", FAILED, "nowhere: no such run folder");
+    expect_says("plot bars.idx3-ubyte", FAILED, "bars.idx3-ubyte: a file, not a run folder");
     expect_says("train --resume nowhere", FAILED, "nowhere: no such run folder");
     expect_says("sample shared --checkpoint 7", FAILED, "no checkpoint 7");
     expect_says("eval shared --n 50", USAGE, "need --features");

@@ -144,6 +144,11 @@ TEST(cli_looks_at_music_that_is_no_midi)
     assert_int_equal(shell_gen(folder, "convert tune.mid tokens.json --tokens beats"), 0);
     assert_int_equal(shell_gen(folder, "convert tune.mid roll.npy"), 0);
     shell_need("roll.npy: 24 steps"); /* six quarters */
+    gen_arena *arena = gen_arena_new();
+    test_write_tune(gen_path_join(arena, folder, "one.mid"), tune, 1, &(gen_midi_plan){ 0 });
+    gen_arena_free(arena);
+    assert_int_equal(shell_gen(folder, "convert one.mid one.json"), 0);
+    shell_need("one.json: 1 note\n");
     assert_int_equal(shell_gen(folder, "info notes.json"), 0);
     shell_need("music as JSON; as MIDI, format 1, 4 tracks, 6 notes, 0:04.000");
     assert_int_equal(shell_gen(folder, "info tokens.json --json"), 0);
@@ -278,8 +283,9 @@ TEST(cli_a_model_of_bars_is_trained_measured_and_sampled)
     gen_arena *arena = gen_arena_new();
     assert_int_equal(
         shell_gen(folder, "train musegan --width 8 --latent 2 --bars 3 --n-critic 2 --batch 16 --steps 3 --out run "
-                          "--threads 1 --quiet"),
+                          "--threads 1"),
         0);
+    shell_need("training pieces)");
     gen_error err = { 0 };
     gen_image image;
     gen_bytes file = read_made(folder, "run/samples.png", arena);

@@ -69,6 +69,17 @@ static void move(gen_midi_note *notes, size_t n, int32_t semitones)
     }
 }
 
+/* "F major", or where D minor was asked for, "F major (the notes of D minor)": a piece whose notes are those may sound like either. */
+static const char *key_text(const cli_args *a, const gen_key *key)
+{
+    int32_t tonic, minor;
+    const char *heard =
+        gen_arena_printf(a->arena, "%s %s", gen_pitch_class_name(key->tonic), key->minor ? "minor" : "major");
+    if (!*a->o.key || parse_key(a->o.key, &tonic, &minor, NULL) != GEN_OK || minor == key->minor) return heard;
+    return gen_arena_printf(a->arena, "%s (the notes of %s %s)", heard, gen_pitch_class_name(tonic),
+                            minor ? "minor" : "major");
+}
+
 /* Moves the piece to the key, the shorter way. A key of the other mode is met in its relative: the same notes. */
 static gen_status move_to_key(const cli_args *a, gen_midi_note *notes, size_t n, gen_error *err)
 {
@@ -183,9 +194,9 @@ static gen_status report(cli_args *a, const char *path, uint64_t seed, const gen
     own.silent = a->o.json != 0;
     if (*a->o.png) GEN_TRY(cli_plot_tune(&own, path, a->o.png, err));
     if (*a->o.wav) GEN_TRY(cli_render_tune(&own, path, a->o.wav, err));
-    const char *mode = key.minor ? "minor" : "major", *tonic = gen_pitch_class_name(key.tonic);
+    const char *in = key_text(a, &key);
     if (!a->o.json) {
-        printf("%s: %zu notes in %" PRId64 " bars, %s %s, seed %" PRIu64 "\n", path, n, a->o.bars, tonic, mode, seed);
+        printf("%s: %zu notes in %" PRId64 " bars, %s, seed %" PRIu64 "\n", path, n, a->o.bars, in, seed);
         return GEN_OK;
     }
     gen_json_out out = { .arena = a->arena };
@@ -193,7 +204,7 @@ static gen_status report(cli_args *a, const char *path, uint64_t seed, const gen
     gen_json_put_string(&out, "file", path);
     gen_json_put_int(&out, "notes", (int64_t)n);
     gen_json_put_int(&out, "bars", a->o.bars);
-    gen_json_put_string(&out, "key", gen_arena_printf(a->arena, "%s %s", tonic, mode));
+    gen_json_put_string(&out, "key", in);
     gen_json_put_int(&out, "seed", (int64_t)seed);
     if (*a->o.png) gen_json_put_string(&out, "png", a->o.png);
     if (*a->o.wav) gen_json_put_string(&out, "wav", a->o.wav);

@@ -241,11 +241,12 @@ static gen_status train_and_report(training *t, gen_error *err)
 {
     gen_journal *journal = NULL;
     double start = cli_now_s();
+    const gen_model *model = t->run->settings.model;
+    const char *things = model->state || model->tokens ? "windows" : model->things ? model->things : "images";
     GEN_TRY(gen_journal_open(t->run, &t->terminal, &journal, err));
     gen_emit_text(&t->terminal, t->run->progress.step, "note", "%s on %s (%" PRId64 " training %s), %s; run folder %s",
-                  t->run->settings.model->name, t->data.name, t->data.splits[GEN_SPLIT_TRAIN].n,
-                  t->run->settings.model->state || t->run->settings.model->tokens ? "windows" : "images",
-                  t->device->name, t->run->folder);
+                  model->name, t->data.name, t->data.splits[GEN_SPLIT_TRAIN].n, things, t->device->name,
+                  t->run->folder);
     if (*t->no_gpu) gen_emit_text(&t->terminal, t->run->progress.step, "note", "%s", t->no_gpu);
     gen_model_context m = gen_run_context(t->run, t->run->settings.train.batch);
     if (t->run->settings.model->healthy)

@@ -158,7 +158,7 @@ gen_status cli_print_file(cli_args *a, const char *path, int64_t n, const char *
 {
     if (a->silent) return GEN_OK;
     if (!a->o.json) {
-        printf("%s: %" PRId64 " %s\n", path, n, things);
+        printf("%s: %" PRId64 " %.*s\n", path, n, (int)strlen(things) - (n == 1), things); /* "1 note" */
         return GEN_OK;
     }
     gen_json_out out = { .arena = a->arena };
