@@ -259,6 +259,7 @@ TEST(cli_a_model_of_frames_is_trained_evaluated_and_sampled)
     gen_midi midi;
     test_read_tune(gen_path_join(arena, folder, "new.mid"), arena, &midi);
     assert_int_equal(shell_gen(folder, "sample run -o new.npy --n 32 --prime tune.mid --temperature 0"), 0);
+    shell_need("new.npy: 56 frames");
     gen_npy npy;
     gen_error err = { 0 };
     gen_bytes file = read_made(folder, "new.npy", arena);

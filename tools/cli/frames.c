@@ -180,5 +180,7 @@ gen_status cli_sample_frames(cli_args *a, gen_run *run, gen_error *err)
     memcpy(keys, how.start, (size_t)(how.n_start * GEN_FRAME_KEYS));
     GEN_TRY(gen_frames_sample(run, &how, keys + how.n_start * GEN_FRAME_KEYS, err));
     for (int64_t i = 0; i < total * GEN_FRAME_KEYS; i++) roll.values[i] = keys[i];
-    return npy ? write_npy(path, &roll, a->arena, err) : write_music(a, path, &roll, err);
+    if (!npy) return write_music(a, path, &roll, err);
+    GEN_TRY(write_npy(path, &roll, a->arena, err));
+    return cli_print_file(a, path, total, "frames", err);
 }
