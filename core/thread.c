@@ -1,8 +1,9 @@
-/* The pool. All that a worker needs to take a part is one 64-bit ticket:
+/* The pool. The parts of a job are dealt to the threads in ranges, as many ranges as threads, so that a thread gets the same parts of every phase and
+ * finds what it left in its cache; one that has finished its range takes from the others'. All that it needs to take a part is a 64-bit ticket:
  *
- *     ticket = number of the job << 32 | parts not yet taken
+ *     ticket of a range = number of the job << 32 | parts not yet taken
  *
- * A worker reads the ticket, then the job's fields, then takes a part by compare-and-swap. If that succeeds, the ticket
+ * A thread reads the ticket, then the job's fields, then takes a part by compare-and-swap. If that succeeds, the ticket
  * had not changed meanwhile, so an untaken part kept the job alive and the fields are that job's. A worker that comes
  * late finds nothing to take and harms nobody, so the caller waits for parts, never for threads: a sleeping worker
  * costs nothing. */
@@ -24,8 +25,12 @@ typedef struct worker {
     pthread_t thread;
 } worker;
 
-struct gen_pool {
+typedef struct range {
     _Alignas(64) _Atomic uint64_t ticket;
+} range;
+
+struct gen_pool {
+    _Alignas(64) _Atomic uint32_t job;       /* its number; the tickets are written before */
     _Alignas(64) _Atomic int32_t unfinished; /* parts of the job that are not done */
     _Alignas(64) _Atomic int32_t parts;
     _Atomic(gen_part_fn) fn;
@@ -37,6 +42,7 @@ struct gen_pool {
     bool spin;                    /* spinning only helps while every thread has a core */
     int32_t n_threads, n_workers; /* workers: without the caller */
     worker *workers;
+    range *ranges; /* [n_threads] */
 };
 
 static int64_t now_ns(void)
@@ -58,28 +64,36 @@ static uint32_t untaken(uint64_t ticket)
     return (uint32_t)ticket;
 }
 
-/* Takes and runs parts until none is left. */
-static void work(gen_pool *pool, int32_t thread)
+/* The first part of range i. */
+static int32_t range_start(int32_t parts, int32_t i, int32_t n_ranges)
 {
-    uint64_t ticket = atomic_load(&pool->ticket);
+    return (int32_t)((int64_t)parts * i / n_ranges);
+}
+
+/* Takes and runs parts of range i until none is left. */
+static void work_on(gen_pool *pool, int32_t i, int32_t thread)
+{
+    _Atomic uint64_t *left = &pool->ranges[i].ticket;
+    uint64_t ticket = atomic_load(left);
     while (untaken(ticket)) {
         gen_part_fn fn = atomic_load_explicit(&pool->fn, memory_order_relaxed);
         void *context = atomic_load_explicit(&pool->context, memory_order_relaxed);
         int32_t parts = atomic_load_explicit(&pool->parts, memory_order_relaxed);
-        if (!atomic_compare_exchange_weak(&pool->ticket, &ticket, ticket - 1)) continue;
-        fn(context, parts - (int32_t)untaken(ticket), thread);
+        if (!atomic_compare_exchange_weak(left, &ticket, ticket - 1)) continue;
+        fn(context, range_start(parts, i + 1, pool->n_threads) - (int32_t)untaken(ticket), thread);
         if (atomic_fetch_sub(&pool->unfinished, 1) == 1 && atomic_load(&pool->caller_sleeps)) {
             pthread_mutex_lock(&pool->lock);
             pthread_cond_signal(&pool->done);
             pthread_mutex_unlock(&pool->lock);
         }
-        ticket = atomic_load(&pool->ticket);
+        ticket = atomic_load(left);
     }
 }
 
-static bool has_work(gen_pool *pool)
+/* The thread's own range first. */
+static void work(gen_pool *pool, int32_t thread)
 {
-    return untaken(atomic_load(&pool->ticket)) || atomic_load(&pool->stop);
+    for (int32_t i = 0; i < pool->n_threads; i++) work_on(pool, (thread + i) % pool->n_threads, thread);
 }
 
 static bool is_done(gen_pool *pool)
@@ -87,23 +101,35 @@ static bool is_done(gen_pool *pool)
     return !atomic_load(&pool->unfinished);
 }
 
-/* Waits a little without sleeping; true when the condition came. */
-static bool spin_until(gen_pool *pool, bool (*condition)(gen_pool *))
+/* Has a job come since the one of this number? */
+static bool has_work(gen_pool *pool, uint32_t last)
 {
-    if (!pool->spin) return condition(pool);
-    for (int64_t end = now_ns() + spin_ns; now_ns() < end;)
-        for (int i = 0; i < 32; i++, spin_once())
-            if (condition(pool)) return true;
-    return condition(pool);
+    return atomic_load(&pool->job) != last || atomic_load(&pool->stop);
 }
 
-/* sleepers is raised before the last look at the ticket, and the caller looks at sleepers after setting the ticket: one
+static bool caller_is_done(gen_pool *pool, uint32_t last)
+{
+    (void)last;
+    return is_done(pool);
+}
+
+/* Waits a little without sleeping; true when the condition came. */
+static bool spin_until(gen_pool *pool, bool (*condition)(gen_pool *, uint32_t), uint32_t last)
+{
+    if (!pool->spin) return condition(pool, last);
+    for (int64_t end = now_ns() + spin_ns; now_ns() < end;)
+        for (int i = 0; i < 32; i++, spin_once())
+            if (condition(pool, last)) return true;
+    return condition(pool, last);
+}
+
+/* sleepers is raised before the last look at the job, and the caller looks at sleepers after setting the job: one
  * of both sees the other. */
-static void sleep_until_work(gen_pool *pool)
+static void sleep_until_work(gen_pool *pool, uint32_t last)
 {
     pthread_mutex_lock(&pool->lock);
     atomic_fetch_add(&pool->sleepers, 1);
-    while (!has_work(pool)) pthread_cond_wait(&pool->wake, &pool->lock);
+    while (!has_work(pool, last)) pthread_cond_wait(&pool->wake, &pool->lock);
     atomic_fetch_sub(&pool->sleepers, 1);
     pthread_mutex_unlock(&pool->lock);
 }
@@ -121,8 +147,9 @@ static void *worker_main(void *argument)
 {
     worker *self = argument;
     gen_pool *pool = self->pool;
-    while (!atomic_load(&pool->stop)) {
-        if (!spin_until(pool, has_work)) sleep_until_work(pool);
+    for (uint32_t last = 0; !atomic_load(&pool->stop);) {
+        if (!spin_until(pool, has_work, last)) sleep_until_work(pool, last);
+        last = atomic_load(&pool->job);
         work(pool, self->index);
     }
     return NULL;
@@ -169,7 +196,8 @@ gen_pool *gen_pool_new(int32_t n_threads)
     pthread_cond_init(&pool->wake, NULL);
     pthread_cond_init(&pool->done, NULL);
     pool->workers = gen_alloc((size_t)n_threads, sizeof *pool->workers);
-    if (pool->workers && start_workers(pool)) return pool;
+    pool->ranges = gen_alloc((size_t)n_threads, sizeof *pool->ranges);
+    if (pool->workers && pool->ranges && start_workers(pool)) return pool;
     gen_pool_free(pool);
     return NULL;
 }
@@ -184,6 +212,7 @@ void gen_pool_free(gen_pool *pool)
     pthread_cond_destroy(&pool->wake);
     pthread_mutex_destroy(&pool->lock);
     gen_free(pool->workers);
+    gen_free(pool->ranges);
     gen_free(pool);
 }
 
@@ -203,9 +232,12 @@ void gen_pool_run(gen_pool *pool, int32_t parts, gen_part_fn fn, void *context)
     atomic_store_explicit(&pool->context, context, memory_order_relaxed);
     atomic_store_explicit(&pool->parts, parts, memory_order_relaxed);
     atomic_store(&pool->unfinished, parts);
-    uint64_t job = (atomic_load(&pool->ticket) >> 32) + 1;
-    atomic_store(&pool->ticket, job << 32 | (uint32_t)parts);
+    uint32_t job = atomic_load(&pool->job) + 1;
+    for (int32_t i = 0, n = pool->n_threads; i < n; i++)
+        atomic_store(&pool->ranges[i].ticket,
+                     (uint64_t)job << 32 | (uint32_t)(range_start(parts, i + 1, n) - range_start(parts, i, n)));
+    atomic_store(&pool->job, job);
     wake_workers(pool, parts - 1);
     work(pool, 0);
-    if (!spin_until(pool, is_done)) sleep_until_done(pool);
+    if (!spin_until(pool, caller_is_done, 0)) sleep_until_done(pool);
 }

@@ -1,5 +1,5 @@
 /* core/thread.h: a small pool of POSIX threads. Work is cut in a number of parts that does not depend on the number of threads; whoever is free takes
- * the next part. A part writes only its own results, so results are the same bits for any number of threads.
+ * the next part, of those dealt to it first. A part writes only its own results, so results are the same bits for any number of threads.
  *
  *     gen_pool *pool = gen_pool_new(2);
  *     gen_pool_run(pool, n_parts, run_one_part, context);     // returns when all parts are done
