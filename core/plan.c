@@ -112,6 +112,8 @@ static bool can_write_in_place(const plan_build *b, const gen_node *param, const
     if (u < 0) return false;
     for (int32_t i = 0; i < b->request->n_outputs; i++)
         if (gen_node_view_base(b->request->outputs[i]) == param) return false; /* asked for: its old value */
+    for (int32_t i = 0; i < b->request->n_assigns; i++)
+        if (gen_node_view_base(b->request->assigns[i]->in[1]) == param) return false; /* its old value goes elsewhere */
     const plan_unit *unit = &b->units[u];
     for (int32_t m = 0; m < unit->n_members; m++) {
         const gen_node *node = gen_graph_node(b->g, unit->members[m]);

@@ -8,10 +8,39 @@
 
 #include <string.h>
 
+/* A slice of what lies in one piece: every axis before the cut one has length 1, every axis behind is whole, and the order is kept. A constant may be
+ * stored as one number, so it has no pieces. */
+static bool is_piece(const gen_node *node)
+{
+    const gen_shape *from = &node->in[0]->shape, *to = &node->shape;
+    int32_t cut = 0;
+    while (cut < to->rank && to->dim[cut] == 1) cut++;
+    for (int32_t i = cut; i < to->rank; i++)
+        if ((i > cut && to->dim[i] != from->dim[i]) || (to->dim[i] > 1 && node->attr.step[i] != 1)) return false;
+    return gen_node_view_base(node->in[0])->op != GEN_OP_CONST;
+}
+
+bool gen_node_is_view(const gen_node *node)
+{
+    return (gen_op_get(node->op)->flags & OP_VIEW) || (node->op == GEN_OP_SLICE && is_piece(node));
+}
+
 const gen_node *gen_node_view_base(const gen_node *node)
 {
-    while (gen_op_get(node->op)->flags & OP_VIEW) node = node->in[0];
+    while (gen_node_is_view(node)) node = node->in[0];
     return node;
+}
+
+int64_t gen_node_view_offset(const gen_node *node)
+{
+    int64_t offset = 0;
+    for (; gen_node_is_view(node); node = node->in[0]) {
+        if (node->op != GEN_OP_SLICE) continue;
+        const gen_shape *from = &node->in[0]->shape;
+        int64_t step = 1;
+        for (int32_t i = from->rank; i-- > 0; step *= from->dim[i]) offset += node->attr.start[i] * step;
+    }
+    return offset;
 }
 
 bool gen_node_is_fill(const gen_node *node)
@@ -32,7 +61,7 @@ static bool is_elementwise(const gen_node *node)
 
 static bool runs(const gen_node *node)
 {
-    return !(gen_op_get(node->op)->flags & (OP_SOURCE | OP_VIEW));
+    return !(gen_op_get(node->op)->flags & OP_SOURCE) && !gen_node_is_view(node);
 }
 
 static int32_t unit_new(plan_build *b, unit_kind kind, int32_t n_members, const int32_t *members)

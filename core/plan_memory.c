@@ -76,6 +76,16 @@ static bool is_elementwise_step(const gen_plan_step *step)
     return step->op == GEN_OP_CHAIN || (gen_op_get(step->op)->flags & OP_ELEMENTWISE);
 }
 
+/* Does every input of the step that lies in the buffer lie there as the result would: whole, from the start, element by element? */
+static bool all_in_step(const memory *m, const gen_plan_step *step, int32_t at, const gen_shape *shape)
+{
+    for (int32_t i = 0; i < step->n_in; i++) {
+        const gen_node *in = gen_graph_node(m->b->g, step->in[i]);
+        if (buffer_of(m, in->id) == at && (!plan_is_full(in, shape) || gen_node_view_offset(in))) return false;
+    }
+    return true;
+}
+
 /* Second pass: the result of an elementwise step takes over the buffer of an input that dies there and has as many elements. */
 static void share_in_place(memory *m)
 {
@@ -91,7 +101,8 @@ static void share_in_place(memory *m)
                 const gen_node *in = gen_graph_node(m->b->g, step->in[i]);
                 int32_t at = buffer_of(m, in->id);
                 bool dies = at >= 0 && m->buffers[at].last == s && m->buffers[at].first < s;
-                if (!dies || !plan_is_full(in, shape) || m->buffers[at].count != m->buffers[out].count) continue;
+                if (!dies || m->buffers[at].count != m->buffers[out].count || !all_in_step(m, step, at, shape))
+                    continue;
                 m->buffers[at].last = m->buffers[out].last;
                 m->buffers[out].used = false;
                 for (int32_t id = out; id < m->b->n; id++)
@@ -183,16 +194,20 @@ static void write_values(memory *m)
         gen_value *v = &m->plan->values[id];
         int32_t at = m->buffer_of[base->id];
         if (v->place != GEN_PLACE_NONE) continue;
-        if (base->op == GEN_OP_PARAM) *v = (gen_value){ .place = GEN_PLACE_PARAM, .param = base->id, .buffer = -1 };
+        int64_t offset = gen_node_view_offset(gen_graph_node(m->b->g, id));
+        if (base->op == GEN_OP_PARAM)
+            *v = (gen_value){ .place = GEN_PLACE_PARAM, .offset = offset, .param = base->id, .buffer = -1 };
         else if (base->op == GEN_OP_CONST) *v = (gen_value){ .place = GEN_PLACE_CONST, .buffer = -1 };
         else if (at >= 0)
             *v = (gen_value){ .place = GEN_PLACE_SLAB,
-                              .offset = m->buffers[at].offset,
+                              .offset = m->buffers[at].offset + offset,
                               .buffer = at,
                               .first = m->buffers[at].first,
                               .last = m->buffers[at].last };
-        else if (m->plan->values[base->id].place == GEN_PLACE_PARAM)
-            *v = m->plan->values[base->id]; /* a view of a value written in place */
+        else if (m->plan->values[base->id].place == GEN_PLACE_PARAM) { /* a view of a value written in place */
+            *v = m->plan->values[base->id];
+            v->offset = offset;
+        }
     }
 }
 

@@ -86,9 +86,9 @@ static gen_status bind_value(gen_session *s, int32_t id, gen_error *err)
         int32_t p = gen_params_find(s->params, name);
         if (p < 0) return gen_fail(err, GEN_NOT_FOUND, "parameter %s is not stored", name);
         gen_param_info info = gen_params_get(s->params, p);
-        if (gen_shape_count(&info.shape) != gen_shape_count(&node->shape))
+        if (gen_shape_count(&info.shape) != gen_shape_count(&gen_graph_node(s->plan->graph, v->param)->shape))
             return gen_fail(err, GEN_BAD_SHAPE, "parameter %s is stored with another size", name);
-        view->data = info.data;
+        view->data = (char *)info.data + (size_t)v->offset * s->device->element_bytes;
     }
     return GEN_OK;
 }

@@ -232,6 +232,38 @@ TEST(plan_with_fusion_equals_the_graph_without_for_random_graphs)
 
 /* ---- assignments ---------------------------------------------------------------------------------------------------- */
 
+/* Pieces of a result are read where they lie, also when the rest of it is read at the same time, and a pass over all of it may not write there. */
+TEST(plan_slices_of_one_piece_are_views_and_stay_whole)
+{
+    enum { ROWS = 4, COLS = 16 };
+    float x[ROWS * COLS], y[ROWS * COLS], row[COLS];
+    gen_error err = { 0 };
+    gen_graph *g = gen_graph_new();
+    gen_node *in = gen_input(g, "x", GEN_SHAPE(ROWS, COLS)), *twice = gen_sin(g, in);
+    gen_node *first = gen_slice(g, twice, 0, 1, 1), *column = gen_slice(g, twice, 1, 1, 1),
+             *flipped = gen_flip(g, first, 1);
+    assert_true(gen_node_is_view(first) && gen_node_view_offset(first) == COLS && gen_node_view_base(first) == twice);
+    assert_false(gen_node_is_view(column) || gen_node_is_view(flipped));
+    gen_output(g, "y", gen_add(g, twice, gen_scale(g, first, 2))); /* row 1 is read by all rows */
+    gen_output(g, "row", gen_reshape(g, first, GEN_SHAPE(COLS)));
+    gen_device *device = open_cpu();
+    gen_params *params = gen_params_new(device);
+    gen_program *p;
+    TEST_OK(gen_program_new(g, device, params, 1, &p, &err));
+    fill(x, ROWS * COLS, 1);
+    TEST_OK(gen_program_feed(p, "x", x, ROWS * COLS, &err));
+    TEST_OK(gen_program_run(p, (gen_run_state){ 0 }, &err));
+    TEST_OK(gen_program_fetch(p, "y", y, ROWS * COLS, &err));
+    TEST_OK(gen_program_fetch(p, "row", row, COLS, &err));
+    for (int i = 0; i < ROWS * COLS; i++) {
+        float of_row = sinf(x[COLS + i % COLS]);
+        assert_true(fabsf(y[i] - (sinf(x[i]) + 2 * of_row)) < 1e-5f && fabsf(row[i % COLS] - of_row) < 1e-5f);
+    }
+    gen_program_free(p);
+    gen_params_free(params);
+    device->ops->close(device);
+}
+
 TEST(plan_assignments_see_the_values_from_before_the_step)
 {
     gen_error err = { 0 };
