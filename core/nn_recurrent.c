@@ -51,7 +51,11 @@ static gen_node *gates_in(gen_graph *g, gen_node *x, gen_node *w, gen_node *bias
     int32_t n_parts = several ? x->n_in : 1;
     bool pays = true;
     for (int32_t i = 0; i < n_parts; i++) pays = pays && is_smaller_table(part[i], rows);
-    if (!pays) return gen_add(g, gen_matmul(g, x, w, false, false), bias);
+    if (!pays) {
+        gen_node *rows_in = gen_reshape(g, x, GEN_SHAPE(rows, x->shape.dim[2]));
+        gen_node *y = gen_add(g, gen_matmul(g, rows_in, w, false, false), bias); /* in rows: the plan joins both */
+        return gen_reshape(g, y, GEN_SHAPE(x->shape.dim[0], x->shape.dim[1], w->shape.dim[1]));
+    }
     for (int32_t i = 0; i < n_parts; i++) {
         gen_node *table = part[i]->in[0], *index = part[i]->in[1];
         int64_t c = table->shape.dim[1];

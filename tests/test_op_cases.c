@@ -376,7 +376,8 @@ TEST(op_recurrent_layers_are_right_on_every_rung)
 {
     for (size_t i = 0; i < COUNT_OF(recurrent_rows); i++) {
         const int64_t *r = recurrent_rows[i], t = r[0], n = r[1], h = r[2];
-        gen_shape state = GEN_SHAPE(n, h), lstm = GEN_SHAPE(6, t, n, h), gru = GEN_SHAPE(5, t, n, h);
+        gen_shape state = GEN_SHAPE(n, h), lstm = GEN_SHAPE(6, t, n, h), gru = GEN_SHAPE(5, t, n, h),
+                  one = GEN_SHAPE(1, t, n, h), two = GEN_SHAPE(2, t, n, h);
         op_case cases[] = {
             { .op = GEN_OP_LSTM,
               .n_in = 4,
@@ -388,6 +389,21 @@ TEST(op_recurrent_layers_are_right_on_every_rung)
               .in = { GEN_SHAPE(t, n, 3 * h), GEN_SHAPE(h, 3 * h), GEN_SHAPE(3 * h), state },
               .tolerance = 1e-5 },
             { .op = GEN_OP_GRU_DX, .n_in = 4, .in = { gru, GEN_SHAPE(h, 3 * h), state, gru }, .tolerance = 2e-5 },
+            { .op = GEN_OP_LSTM_DX, /* the gradient of h alone */
+              .n_in = 4,
+              .in = { lstm, GEN_SHAPE(h, 4 * h), state, one },
+              .attr.start = { 5 },
+              .tolerance = 2e-5 },
+            { .op = GEN_OP_LSTM_DX,
+              .n_in = 4,
+              .in = { lstm, GEN_SHAPE(h, 4 * h), state, two },
+              .attr.start = { 3 },
+              .tolerance = 2e-5 },
+            { .op = GEN_OP_GRU_DX,
+              .n_in = 4,
+              .in = { gru, GEN_SHAPE(h, 3 * h), state, one },
+              .attr.start = { 4 },
+              .tolerance = 2e-5 },
         };
         for (size_t k = 0; k < COUNT_OF(cases); k++) op_check(&cases[k]);
     }

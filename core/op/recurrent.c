@@ -39,13 +39,16 @@ gen_status infer_gru(const gen_node *y, gen_shape *out, gen_error *err)
     return GEN_OK;
 }
 
-/* in: planes, w, state, dy */
+/* in: planes, w, state, dy: of the planes from start[0] on */
 static gen_status infer_dx(const gen_node *y, gen_shape *out, gen_error *err)
 {
-    const gen_shape *planes = &y->in[0]->shape;
+    const gen_shape *planes = &y->in[0]->shape, *dy = &y->in[3]->shape;
     GEN_TRY(op_need_rank(y, 0, 4, "the planes", err));
-    if (!gen_shape_equal(planes, &y->in[3]->shape))
-        return gen_fail(err, GEN_BAD_SHAPE, "dy must have the shape of the planes");
+    GEN_TRY(op_need_rank(y, 3, 4, "dy", err));
+    gen_shape given = *planes;
+    given.dim[0] = dy->dim[0];
+    if (!gen_shape_equal(&given, dy) || y->attr.start[0] < 0 || y->attr.start[0] + dy->dim[0] > planes->dim[0])
+        return gen_fail(err, GEN_BAD_SHAPE, "dy must have the shape of the planes, or of some that follow each other");
     *out = GEN_SHAPE(planes->dim[1] + 1, planes->dim[2], 4 * planes->dim[3]);
     return GEN_OK;
 }
@@ -85,15 +88,40 @@ static gen_node *states_before(gen_graph *g, gen_node *y, int32_t plane, gen_nod
     return gen_concat(g, 2, (gen_node *[]){ first, left }, 0);
 }
 
+/* The gradient back through time. Where dy is that of some planes in a field of zeros (of h alone in most models), the zeros are never written down. */
+static gen_node *back_through_time(gen_graph *g, gen_op op, gen_node *y, gen_node *w, gen_node *state, gen_node *dy)
+{
+    gen_attr attr = { 0 };
+    while (dy->op == GEN_OP_RESHAPE && gen_shape_equal(&dy->shape, &dy->in[0]->shape)) dy = dy->in[0];
+    if (dy->op == GEN_OP_SLICE_T) {
+        gen_shape planes = dy->in[0]->shape;
+        planes.dim[0] = dy->shape.dim[0];
+        if (gen_shape_equal(&planes, &dy->shape) && dy->attr.step[0] == 1) {
+            attr.start[0] = dy->attr.start[0];
+            dy = dy->in[0];
+        }
+    }
+    return gen_node_new(g, op, 4, (gen_node *[]){ y, w, state, dy }, &attr);
+}
+
+/* sum over steps of (the state that entered the step)^T (the gradient da[T N,width] before the gates): one product; zeros add nothing */
+static gen_node *recurrent_weights(gen_graph *g, gen_node *y, int32_t plane, gen_node *first, gen_node *da)
+{
+    int64_t n = y->shape.dim[2], rows = da->shape.dim[0] - n;
+    bool starts_with_zeros = first->op == GEN_OP_CONST && !first->attr.data && first->attr.a == 0 && rows > 0;
+    if (!starts_with_zeros) return gen_matmul(g, states_before(g, y, plane, first), da, true, false);
+    gen_node *left = gen_reshape(g, gen_plane(g, y, plane), GEN_SHAPE(rows + n, y->shape.dim[3]));
+    return gen_matmul(g, gen_slice(g, left, 0, 0, rows), gen_slice(g, da, 0, n, rows), true, false);
+}
+
 void grad_lstm(gen_graph *g, gen_node *y, gen_node *dy, gen_node *dx[], const bool want[])
 {
     gen_node *w = y->in[1], *h0 = y->in[2], *c0 = y->in[3];
     int64_t t = y->shape.dim[1], n = y->shape.dim[2], h = y->shape.dim[3];
-    gen_node *d = gen_node_new(g, GEN_OP_LSTM_DX, 4, (gen_node *[]){ y, w, c0, dy }, NULL);
+    gen_node *d = back_through_time(g, GEN_OP_LSTM_DX, y, w, c0, dy);
     gen_node *gates = gen_slice(g, d, 0, 0, t);
     if (want[0]) dx[0] = gates;
-    if (want[1])
-        dx[1] = gen_matmul(g, states_before(g, y, 5, h0), gen_reshape(g, gates, GEN_SHAPE(t * n, 4 * h)), true, false);
+    if (want[1]) dx[1] = recurrent_weights(g, y, 5, h0, gen_reshape(g, gates, GEN_SHAPE(t * n, 4 * h)));
     if (want[2]) dx[2] = gen_matmul(g, gen_reshape(g, gen_slice(g, d, 0, 0, 1), GEN_SHAPE(n, 4 * h)), w, false, true);
     if (want[3]) dx[3] = gen_slice(g, gen_reshape(g, gen_slice(g, d, 0, t, 1), GEN_SHAPE(n, 4 * h)), 1, 0, h);
 }
@@ -102,12 +130,12 @@ void grad_gru(gen_graph *g, gen_node *y, gen_node *dy, gen_node *dx[], const boo
 {
     gen_node *w = y->in[1], *h0 = y->in[3];
     int64_t t = y->shape.dim[1], n = y->shape.dim[2], h = y->shape.dim[3];
-    gen_node *d = gen_node_new(g, GEN_OP_GRU_DX, 4, (gen_node *[]){ y, w, h0, dy }, NULL);
+    gen_node *d = back_through_time(g, GEN_OP_GRU_DX, y, w, h0, dy);
     gen_node *gates = gen_reshape(g, gen_slice(g, d, 0, 0, t), GEN_SHAPE(t * n, 4 * h));
     gen_node *rz = gen_slice(g, gates, 1, 0, 2 * h), *q = gen_slice(g, gates, 1, 3 * h, h);
     gen_node *recurrent = gen_concat(g, 2, (gen_node *[]){ rz, q }, 1); /* gradient before h w + b [T N,3H] */
     if (want[0]) dx[0] = gen_reshape(g, gen_slice(g, gates, 1, 0, 3 * h), GEN_SHAPE(t, n, 3 * h));
-    if (want[1]) dx[1] = gen_matmul(g, states_before(g, y, 4, h0), recurrent, true, false);
+    if (want[1]) dx[1] = recurrent_weights(g, y, 4, h0, recurrent);
     if (want[2]) dx[2] = gen_reshape(g, gen_sum(g, recurrent, GEN_AXIS(0)), GEN_SHAPE(3 * h));
     if (want[3]) dx[3] = gen_slice(g, gen_reshape(g, gen_slice(g, d, 0, t, 1), GEN_SHAPE(n, 4 * h)), 1, 0, h);
 }

@@ -248,6 +248,8 @@ static void set_step_back(cell_args *a, const gen_call *c, const layer *s, int32
     const int32_t step = s->n * s->h;
     a->planes = cuda_in(c, 0) + t * step;
     a->dy = cuda_in(c, 3) + t * step;
+    a->first = (int32_t)c->attr->start[0];
+    a->end = a->first + (int32_t)c->in[3].shape.dim[0];
     a->before = t ? cuda_in(c, 0) + before * s->plane + (t - 1) * step : cuda_in(c, 2);
     a->y = cuda_out(c) + t * 4 * step;
     a->first_back = t == s->t - 1;

@@ -37,6 +37,13 @@ static const REAL *plane_in(const gen_call *c, int32_t input, const sizes *s, in
     return ref_in(c, input) + ((plane * s->t + t) * s->n + n) * s->h;
 }
 
+/* Unit u's gradient in a plane: 0 where it was not given. */
+static double dy_at(const gen_call *c, const sizes *s, int64_t plane, int64_t t, int64_t n, int64_t u)
+{
+    int64_t given = plane - c->attr->start[0];
+    return given < 0 || given >= c->in[3].shape.dim[0] ? 0 : (double)plane_in(c, 3, s, given, t, n)[u];
+}
+
 static double sigmoid(double x)
 {
     return 1 / (1 + exp(-x));
@@ -92,7 +99,7 @@ static void lstm_dx_sample(const gen_call *c, const sizes *s, int64_t n, double 
             double v[6], d[6];
             for (int64_t k = 0; k < 6; k++) {
                 v[k] = (double)plane_in(c, 0, s, k, t, n)[u];
-                d[k] = (double)plane_in(c, 3, s, k, t, n)[u];
+                d[k] = dy_at(c, s, k, t, n, u);
             }
             double before = (double)(t ? plane_in(c, 0, s, 4, t - 1, n) : ref_in(c, 2) + n * h)[u];
             double i = v[0], f = v[1], g = v[2], o = v[3], th = tanh(v[4]), dy = dh[u] + d[5];
@@ -166,7 +173,7 @@ static void gru_dx_sample(const gen_call *c, const sizes *s, int64_t n, double *
             double v[5], d[5];
             for (int64_t k = 0; k < 5; k++) {
                 v[k] = (double)plane_in(c, 0, s, k, t, n)[u];
-                d[k] = (double)plane_in(c, 3, s, k, t, n)[u];
+                d[k] = dy_at(c, s, k, t, n, u);
             }
             double before = (double)(t ? plane_in(c, 0, s, 4, t - 1, n) : ref_in(c, 2) + n * h)[u];
             double r = v[0], z = v[1], new = v[2], q = v[3], dy = dh[u] + d[4];

@@ -76,89 +76,120 @@ static void pack_block(const gen_call *c, const sizes *s, int gates, int64_t blo
             vec_store(to, load_some(w + k * gates * s->h + gate * s->h + u0, some));
 }
 
-/* acc[r][gate] += sum_k before[r][k] w[k][gate] */
-VEC_INLINE void recur(const int rows, const int gates, const float *restrict before, int64_t h,
-                      const float *restrict packed, vecf acc[FORWARD_ROWS][MAX_GATES])
-{
-    for (int64_t k = 0; k < h; k++, packed += gates * VEC_W) {
-        vecf b[MAX_GATES];
-        VEC_UNROLL
-        for (int g = 0; g < gates; g++) b[g] = vec_load(packed + g * VEC_W);
-        VEC_UNROLL
-        for (int r = 0; r < rows; r++) {
-            vecf a = vec_set(before[r * h + k]);
-            VEC_UNROLL
-            for (int g = 0; g < gates; g++) acc[r][g] = vec_fma(a, b[g], acc[r][g]);
-        }
-    }
-}
-
 typedef struct step_at { /* of a part: time, its first unit, how many of a vector count */
     int64_t t, u;
     int some;
 } step_at;
 
-/* rows samples from n on */
-VEC_INLINE void lstm_tile(const int rows, const gen_call *c, const sizes *s, step_at at, int64_t n, const float *packed)
+/* What a row of a tile reads and writes beside the product lies far apart in memory: it is asked for while the product keeps the multipliers busy. */
+typedef struct ahead {
+    const float *in, *out; /* of the first row: gates' inputs gates H a row, h apart; planes H a row, plane apart */
+    int64_t h, plane;
+    int gates;
+} ahead;
+
+VEC_INLINE void ask_for(const ahead *next, int64_t row)
 {
-    const int64_t h = s->h, plane = s->t * s->n * h;
-    float *y = (float *)c->out[0].data + (at.t * s->n + n) * h;
-    const float *before = at.t ? y + 5 * plane - s->n * h : (const float *)c->in[2].data + n * h;
-    const float *cell = at.t ? y + 4 * plane - s->n * h : (const float *)c->in[3].data + n * h;
-    const float *x = (const float *)c->in[0].data + (at.t * s->n + n) * 4 * h + at.u;
-    vecf a[FORWARD_ROWS][MAX_GATES];
+    for (int g = 0; g < next->gates; g++) __builtin_prefetch(next->in + (row * next->gates + g) * next->h, 0, 3);
+    for (int k = 0; k < next->gates + 2; k++) __builtin_prefetch(next->out + row * next->h + k * next->plane, 1, 3);
+}
+
+/* acc[r][gate] = sum_k before[r][k] w[k][gate], 0 without a state */
+VEC_INLINE void recur(const int rows, const int gates, const float *restrict before, const float *restrict packed,
+                      const ahead *next, vecf acc[FORWARD_ROWS][MAX_GATES])
+{
+    const int64_t h = next->h;
     VEC_UNROLL
     for (int r = 0; r < rows; r++) {
         VEC_UNROLL
-        for (int g = 0; g < 4; g++) a[r][g] = load_some(x + (r * 4 + g) * h, at.some);
+        for (int g = 0; g < gates; g++) acc[r][g] = vec_set(0);
     }
-    recur(rows, 4, before, h, packed, a);
+    if (!before) return;
+    for (int64_t row = 0, k = 0; row < rows; row++) {
+        ask_for(next, row);
+        for (int64_t end = h * (row + 1) / rows; k < end; k++, packed += gates * VEC_W) {
+            vecf b[MAX_GATES];
+            VEC_UNROLL
+            for (int g = 0; g < gates; g++) b[g] = vec_load(packed + g * VEC_W);
+            VEC_UNROLL
+            for (int r = 0; r < rows; r++) {
+                vecf a = vec_set(before[r * h + k]);
+                VEC_UNROLL
+                for (int g = 0; g < gates; g++) acc[r][g] = vec_fma(a, b[g], acc[r][g]);
+            }
+        }
+    }
+}
+
+/* rows samples from n on; before: their states [rows,H], NULL when all are zeros */
+VEC_INLINE void lstm_tile(const int rows, const gen_call *c, const sizes *s, step_at at, int64_t n, const float *before,
+                          const float *packed)
+{
+    const int64_t h = s->h, plane = s->t * s->n * h;
+    float *y = (float *)c->out[0].data + (at.t * s->n + n) * h;
+    const float *cell = at.t ? y + 4 * plane - s->n * h : (const float *)c->in[3].data + n * h;
+    const float *x = (const float *)c->in[0].data + (at.t * s->n + n) * 4 * h + at.u;
+    vecf a[FORWARD_ROWS][MAX_GATES];
+    recur(rows, 4, before, packed, &(ahead){ x, y + at.u, h, plane, 4 }, a);
     for (int r = 0; r < rows; r++) {
         float *to = y + r * h + at.u;
-        vecf i = vec_sigmoid(a[r][0]), f = vec_sigmoid(a[r][1]), g = vec_tanh(a[r][2]), o = vec_sigmoid(a[r][3]);
+        const float *in = x + r * 4 * h;
+        vecf i = vec_gate_sigmoid(a[r][0] + load_some(in, at.some)),
+             f = vec_gate_sigmoid(a[r][1] + load_some(in + h, at.some)),
+             g = vec_gate_tanh(a[r][2] + load_some(in + 2 * h, at.some)),
+             o = vec_gate_sigmoid(a[r][3] + load_some(in + 3 * h, at.some));
         vecf now = vec_fma(f, load_some(cell + r * h + at.u, at.some), i * g);
         store_some(to, i, at.some);
         store_some(to + plane, f, at.some);
         store_some(to + 2 * plane, g, at.some);
         store_some(to + 3 * plane, o, at.some);
         store_some(to + 4 * plane, now, at.some);
-        store_some(to + 5 * plane, o * vec_tanh(now), at.some);
+        store_some(to + 5 * plane, o * vec_gate_tanh(now), at.some);
     }
 }
 
-VEC_INLINE void gru_tile(const int rows, const gen_call *c, const sizes *s, step_at at, int64_t n, const float *packed)
+VEC_INLINE void gru_tile(const int rows, const gen_call *c, const sizes *s, step_at at, int64_t n, const float *before,
+                         const float *packed)
 {
     const int64_t h = s->h, plane = s->t * s->n * h;
     float *y = (float *)c->out[0].data + (at.t * s->n + n) * h;
-    const float *before = at.t ? y + 4 * plane - s->n * h : (const float *)c->in[3].data + n * h;
+    const float *state = at.t ? y + 4 * plane - s->n * h : (const float *)c->in[3].data + n * h;
     const float *x = (const float *)c->in[0].data + (at.t * s->n + n) * 3 * h + at.u;
     const float *bias = (const float *)c->in[2].data + at.u;
     vecf a[FORWARD_ROWS][MAX_GATES];
-    VEC_UNROLL
-    for (int r = 0; r < rows; r++) {
-        VEC_UNROLL
-        for (int g = 0; g < 3; g++) a[r][g] = load_some(bias + g * h, at.some);
-    }
-    recur(rows, 3, before, h, packed, a);
+    recur(rows, 3, before, packed, &(ahead){ x, y + at.u, h, plane, 3 }, a);
     for (int r = 0; r < rows; r++) {
         float *to = y + r * h + at.u;
         const float *in = x + r * 3 * h;
-        vecf reset = vec_sigmoid(a[r][0] + load_some(in, at.some)),
-             z = vec_sigmoid(a[r][1] + load_some(in + h, at.some));
-        vecf new = vec_tanh(vec_fma(reset, a[r][2], load_some(in + 2 * h, at.some)));
+        vecf q = a[r][2] + load_some(bias + 2 * h, at.some);
+        vecf reset = vec_gate_sigmoid(a[r][0] + load_some(bias, at.some) + load_some(in, at.some)),
+             z = vec_gate_sigmoid(a[r][1] + load_some(bias + h, at.some) + load_some(in + h, at.some));
+        vecf new = vec_gate_tanh(vec_fma(reset, q, load_some(in + 2 * h, at.some)));
         store_some(to, reset, at.some);
         store_some(to + plane, z, at.some);
         store_some(to + 2 * plane, new, at.some);
-        store_some(to + 3 * plane, a[r][2], at.some);
-        store_some(to + 4 * plane, vec_fma(z, load_some(before + r * h + at.u, at.some) - new, new), at.some);
+        store_some(to + 3 * plane, q, at.some);
+        store_some(to + 4 * plane, vec_fma(z, load_some(state + r * h + at.u, at.some) - new, new), at.some);
     }
 }
 
+/* before: the states of all samples */
 VEC_INLINE void tile_forward(const int rows, const bool gru, const gen_call *c, const sizes *s, step_at at, int64_t n,
-                             const float *packed)
+                             const float *before, const float *packed)
 {
-    if (gru) gru_tile(rows, c, s, at, n, packed);
-    else lstm_tile(rows, c, s, at, n, packed);
+    if (before) before += n * s->h;
+    if (gru) gru_tile(rows, c, s, at, n, before, packed);
+    else lstm_tile(rows, c, s, at, n, before, packed);
+}
+
+/* The states that enter step t; NULL for zeros, which is how most sequences begin. */
+VEC_INLINE const float *states_before(const bool gru, const gen_call *c, const sizes *s, int64_t t)
+{
+    int64_t count = s->n * s->h, i = 0;
+    if (t) return (const float *)c->out[0].data + ((gru ? 4 : 5) * s->t + t - 1) * count;
+    const float *first = c->in[gru ? 3 : 2].data;
+    while (i < count && first[i] == 0) i++;
+    return i < count ? first : NULL;
 }
 
 VEC_INLINE void run_forward(const bool gru, const gen_call *c, const cpu_job *job)
@@ -172,9 +203,10 @@ VEC_INLINE void run_forward(const bool gru, const gen_call *c, const cpu_job *jo
         return;
     }
     step_at at = { job->phase - 1, u, lanes(s.h - u) };
-    for (; n + FORWARD_ROWS <= s.n; n += FORWARD_ROWS) tile_forward(FORWARD_ROWS, gru, c, &s, at, n, packed);
-    for (; n + 2 <= s.n; n += 2) tile_forward(2, gru, c, &s, at, n, packed);
-    if (n < s.n) tile_forward(1, gru, c, &s, at, n, packed);
+    const float *before = states_before(gru, c, &s, at.t);
+    for (; n + FORWARD_ROWS <= s.n; n += FORWARD_ROWS) tile_forward(FORWARD_ROWS, gru, c, &s, at, n, before, packed);
+    for (; n + 2 <= s.n; n += 2) tile_forward(2, gru, c, &s, at, n, before, packed);
+    if (n < s.n) tile_forward(1, gru, c, &s, at, n, before, packed);
 }
 
 static void lstm_run(const gen_call *c, const cpu_job *job)
@@ -223,36 +255,58 @@ static void pack_panel(const gen_call *c, const sizes *s, int64_t panel, float *
         transpose_block(n, s->h, w + gate * s->h, columns, to + gate * padded(s->h) * TILE_COLS, TILE_COLS);
 }
 
-/* acc[r][v] += sum_k da[r][k] w[k][v]; da [depth/TILE_GROUP] groups of [..][TILE_GROUP] */
-VEC_INLINE void recur_back(const int rows, const float *restrict da, int64_t group, int64_t depth,
-                           const float *restrict packed, vecf acc[BACKWARD_ROWS][TILE_VECS])
-{
-    for (int64_t g = 0; g < depth; g += TILE_GROUP, da += group)
-        for (int64_t k = 0; k < TILE_GROUP; k++, packed += TILE_COLS) {
-            vecf b[TILE_VECS];
-            VEC_UNROLL
-            for (int v = 0; v < TILE_VECS; v++) b[v] = vec_load(packed + v * VEC_W);
-            VEC_UNROLL
-            for (int r = 0; r < rows; r++) {
-                vecf a = vec_set(da[r * TILE_GROUP + k]);
-                VEC_UNROLL
-                for (int v = 0; v < TILE_VECS; v++) acc[r][v] = vec_fma(a, b[v], acc[r][v]);
-            }
-        }
-}
-
 typedef struct back_at { /* one vector of units of one sample at one step */
-    const float *y, *dy; /* planes of it */
+    const float *y, *dy; /* planes of it; of dy those from first to end exist */
     const float *before; /* the state that entered the step: c of an lstm, h of a gru */
     float *da, *state;
     float *handed; /* of the first gate; the others follow hand floats apart */
-    int64_t plane, hand;
-    int some;
+    int64_t h, plane, hand;
+    int first, end, some;
 } back_at;
 
-VEC_INLINE void put(const back_at *p, int64_t h, int gate, vecf a)
+/* The gradient in plane k; zeros where it was not given. */
+VEC_INLINE vecf load_dy(const back_at *p, int k)
 {
-    store_some(p->da + gate * h, a, p->some);
+    return k < p->first || k >= p->end ? vec_set(0) : load_some(p->dy + (k - p->first) * p->plane, p->some);
+}
+
+/* What row r of a tile reads and writes beside the product, for all its vectors (see ahead). */
+VEC_INLINE void ask_for_back(const back_at *p, int planes, int64_t r)
+{
+    for (int v = 0; v < TILE_VECS; v++) {
+        int64_t at = r * p->h + v * VEC_W;
+        for (int k = 0; k < planes; k++) __builtin_prefetch(p->y + k * p->plane + at, 0, 3);
+        for (int k = 0; k < p->end - p->first; k++) __builtin_prefetch(p->dy + k * p->plane + at, 0, 3);
+        __builtin_prefetch(p->before + at, 0, 3);
+        for (int gate = 0; gate < 4; gate++) __builtin_prefetch(p->da + (4 * r + gate) * p->h + v * VEC_W, 1, 3);
+    }
+}
+
+/* acc[r][v] += sum_k da[r][k] w[k][v]; da [depth/TILE_GROUP] groups of [..][TILE_GROUP] */
+VEC_INLINE void recur_back(const int rows, const int planes, const float *restrict da, int64_t group, int64_t depth,
+                           const float *restrict packed, const back_at *next, vecf acc[BACKWARD_ROWS][TILE_VECS])
+{
+    const int64_t groups = depth / TILE_GROUP;
+    for (int64_t row = 0, g = 0; row < rows; row++) {
+        ask_for_back(next, planes, row);
+        for (int64_t end = groups * (row + 1) / rows; g < end; g++, da += group)
+            for (int64_t k = 0; k < TILE_GROUP; k++, packed += TILE_COLS) {
+                vecf b[TILE_VECS];
+                VEC_UNROLL
+                for (int v = 0; v < TILE_VECS; v++) b[v] = vec_load(packed + v * VEC_W);
+                VEC_UNROLL
+                for (int r = 0; r < rows; r++) {
+                    vecf a = vec_set(da[r * TILE_GROUP + k]);
+                    VEC_UNROLL
+                    for (int v = 0; v < TILE_VECS; v++) acc[r][v] = vec_fma(a, b[v], acc[r][v]);
+                }
+            }
+    }
+}
+
+VEC_INLINE void put(const back_at *p, int gate, vecf a)
+{
+    store_some(p->da + gate * p->h, a, p->some);
 }
 
 /* What goes back through gate `place` of w: lanes past H are zeros, since all that they are made of is. */
@@ -262,38 +316,38 @@ VEC_INLINE void hand(const back_at *p, int place, vecf a)
 }
 
 /* dh without dy */
-VEC_INLINE void lstm_back(const back_at *p, int64_t h, vecf dh)
+VEC_INLINE void lstm_back(const back_at *p, vecf dh)
 {
     vecf v[6], d[6], one = vec_set(1);
     for (int k = 0; k < 6; k++) {
         v[k] = load_some(p->y + k * p->plane, p->some);
-        d[k] = load_some(p->dy + k * p->plane, p->some);
+        d[k] = load_dy(p, k);
     }
-    vecf i = v[0], f = v[1], g = v[2], o = v[3], th = vec_tanh(v[4]), dy = dh + d[5];
+    vecf i = v[0], f = v[1], g = v[2], o = v[3], th = vec_gate_tanh(v[4]), dy = dh + d[5];
     vecf cell = vec_load(p->state) + d[4] + dy * o * (one - th * th);
     const vecf a[4] = { (cell * g + d[0]) * i * (one - i),
                         (cell * load_some(p->before, p->some) + d[1]) * f * (one - f),
                         (cell * i + d[2]) * (one - g * g), (dy * th + d[3]) * o * (one - o) };
-    for (int k = 0; k < 4; k++) put(p, h, k, a[k]), hand(p, k, a[k]);
+    for (int k = 0; k < 4; k++) put(p, k, a[k]), hand(p, k, a[k]);
     vec_store(p->state, cell * f);
 }
 
 /* state: what reaches h directly, through z of the step after */
-VEC_INLINE void gru_back(const back_at *p, int64_t h, vecf dh)
+VEC_INLINE void gru_back(const back_at *p, vecf dh)
 {
     vecf v[5], d[5], one = vec_set(1);
     for (int k = 0; k < 5; k++) {
         v[k] = load_some(p->y + k * p->plane, p->some);
-        d[k] = load_some(p->dy + k * p->plane, p->some);
+        d[k] = load_dy(p, k);
     }
     vecf r = v[0], z = v[1], new = v[2], q = v[3], dy = dh + d[4] + vec_load(p->state);
     vecf dn = (dy * (one - z) + d[2]) * (one - new *new);
     vecf dr = (dn * q + d[0]) * r * (one - r), dz = (dy * (load_some(p->before, p->some) - new) + d[1]) * z * (one - z),
          dq = dn * r + d[3];
-    put(p, h, 0, dr), hand(p, 0, dr);
-    put(p, h, 1, dz), hand(p, 1, dz);
-    put(p, h, 2, dn); /* reaches h through q */
-    put(p, h, 3, dq), hand(p, 2, dq);
+    put(p, 0, dr), hand(p, 0, dr);
+    put(p, 1, dz), hand(p, 1, dz);
+    put(p, 2, dn); /* reaches h through q */
+    put(p, 3, dq), hand(p, 2, dq);
     vec_store(p->state, dy * z);
 }
 
@@ -305,7 +359,7 @@ static float *handed_by(const gen_call *c, const sizes *s, const cpu_job *job, i
 
 /* dh of rows samples from n on, of the panel's units, from the gates' gradients of the step after t (none after the last) */
 VEC_INLINE void product_back(const int rows, const bool gru, const gen_call *c, const sizes *s, const cpu_job *job,
-                             int64_t t, int64_t n, vecf acc[BACKWARD_ROWS][TILE_VECS])
+                             int64_t t, int64_t n, const back_at *next, vecf acc[BACKWARD_ROWS][TILE_VECS])
 {
     int64_t depth = depth_of(c, s);
     VEC_UNROLL
@@ -314,35 +368,55 @@ VEC_INLINE void product_back(const int rows, const bool gru, const gen_call *c, 
         for (int v = 0; v < TILE_VECS; v++) acc[r][v] = vec_set(0);
     }
     if (t + 1 >= s->t || (t < 0 && !gru)) return;
-    recur_back(rows, handed_by(c, s, job, t + 1) + n * TILE_GROUP, s->n * TILE_GROUP, depth,
-               (const float *)job->shared + job->part * depth * TILE_COLS, acc);
+    recur_back(rows, gru ? 5 : 6, handed_by(c, s, job, t + 1) + n * TILE_GROUP, s->n * TILE_GROUP, depth,
+               (const float *)job->shared + job->part * depth * TILE_COLS, next, acc);
+}
+
+/* The first vector of sample n at step t; of step 0 before it (t = -1), where only da and state count: da is then the result's row T. */
+VEC_INLINE back_at find_back(const gen_call *c, const sizes *s, const cpu_job *job, int64_t t, int64_t n)
+{
+    const int64_t h = s->h, u = (int64_t)job->part * TILE_COLS, step = t < 0 ? 0 : t, row = step * s->n + n;
+    back_at p = { .h = h, .plane = s->t * s->n * h, .hand = padded(h) * s->n, .first = (int)c->attr->start[0] };
+    p.end = p.first + (int)c->in[3].shape.dim[0];
+    p.y = (const float *)c->in[0].data + row * h + u, p.dy = (const float *)c->in[3].data + row * h + u;
+    p.before = step ? p.y + 4 * p.plane - s->n * h : (const float *)c->in[2].data + n * h + u;
+    p.da = (float *)c->out[0].data + ((t < 0 ? s->t : t) * s->n + n) * 4 * h + u;
+    p.state = (float *)job->shared + job->work->i[STATE] + n * job->parts * TILE_COLS + u;
+    p.handed = handed_by(c, s, job, step) + (u / TILE_GROUP * s->n + n) * TILE_GROUP + u % TILE_GROUP;
+    return p;
+}
+
+/* Vector v of row r of a tile that begins at p. */
+VEC_INLINE back_at move_back(const back_at *p, const sizes *s, const cpu_job *job, int r, int v)
+{
+    int64_t by = v * VEC_W, at = r * p->h + by;
+    back_at q = *p;
+    q.y += at, q.dy += at, q.before += at;
+    q.da += 4 * r * p->h + by;
+    q.state += r * job->parts * TILE_COLS + by;
+    q.handed += (by / TILE_GROUP * s->n + r) * TILE_GROUP + by % TILE_GROUP;
+    q.some = lanes(p->h - (int64_t)job->part * TILE_COLS - by);
+    return q;
 }
 
 VEC_INLINE void tile_back(const int rows, const bool gru, const gen_call *c, const sizes *s, const cpu_job *job,
                           int64_t t, int64_t n)
 {
-    const int64_t h = s->h, u0 = (int64_t)job->part * TILE_COLS, width = job->parts * TILE_COLS;
-    float *state = (float *)job->shared + job->work->i[STATE], *handed = handed_by(c, s, job, t < 0 ? 0 : t);
+    const back_at first = find_back(c, s, job, t, n);
     vecf acc[BACKWARD_ROWS][TILE_VECS];
-    product_back(rows, gru, c, s, job, t, n, acc);
+    product_back(rows, gru, c, s, job, t, n, &first, acc);
     for (int r = 0; r < rows; r++)
         for (int v = 0; v < TILE_VECS; v++) {
-            int64_t u = u0 + v * VEC_W, row = (t < 0 ? 0 : t) * s->n + n + r, at = row * h + u;
-            back_at p = { .plane = s->t * s->n * h, .some = lanes(h - u), .state = state + (n + r) * width + u };
+            const back_at p = move_back(&first, s, job, r, v);
             if (!p.some) break;
-            if (t < 0) { /* row T: the gradient in the first state */
-                float *to = (float *)c->out[0].data + ((s->t * s->n) + n + r) * 4 * h + u;
-                store_some(to, vec_load(p.state) + (gru ? acc[r][v] : vec_set(0)), p.some);
-                for (int k = 1; k < 4; k++) store_some(to + k * h, vec_set(0), p.some);
-                continue;
+            if (t < 0) { /* the gradient in the first state */
+                put(&p, 0, vec_load(p.state) + (gru ? acc[r][v] : vec_set(0)));
+                for (int k = 1; k < 4; k++) put(&p, k, vec_set(0));
+            } else if (gru) {
+                gru_back(&p, acc[r][v]);
+            } else {
+                lstm_back(&p, acc[r][v]);
             }
-            p.y = (const float *)c->in[0].data + at, p.dy = (const float *)c->in[3].data + at;
-            p.before = t ? p.y + 4 * p.plane - s->n * h : (const float *)c->in[2].data + (n + r) * h + u;
-            p.da = (float *)c->out[0].data + row * 4 * h + u;
-            p.handed = handed + (u / TILE_GROUP * s->n + n + r) * TILE_GROUP + u % TILE_GROUP;
-            p.hand = padded(h) * s->n;
-            if (gru) gru_back(&p, h, acc[r][v]);
-            else lstm_back(&p, h, acc[r][v]);
         }
 }
 

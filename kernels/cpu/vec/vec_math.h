@@ -10,12 +10,11 @@
 
 #include "kernels/cpu/vec/vec.h"
 
-/* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2. 2^n in two factors, so that results below 2^-126 come out right. */
-VEC_INLINE vecf vec_exp(vecf x)
+/* e^x = 2^n e^r, n = round(x / ln 2), |r| <= ln 2 / 2: e^r and n. */
+VEC_INLINE vecf vec_exp_parts(vecf x, veci *n)
 {
-    x = vec_min(vec_set(89.0f), vec_max(vec_set(-104.0f), x));
-    veci n = vec_round_int(x * vec_set(1.44269504f));
-    vecf nf = vec_from_int(n);
+    *n = vec_round_int(x * vec_set(1.44269504f));
+    vecf nf = vec_from_int(*n);
     vecf r = vec_fma(nf, vec_set(-0.693359375f), x);
     r = vec_fma(nf, vec_set(2.12194440e-4f), r);
     vecf p = vec_fma(vec_set(1.9875691500e-4f), r, vec_set(1.3981999507e-3f));
@@ -23,7 +22,14 @@ VEC_INLINE vecf vec_exp(vecf x)
     p = vec_fma(p, r, vec_set(4.1665795894e-2f));
     p = vec_fma(p, r, vec_set(1.6666665459e-1f));
     p = vec_fma(p, r, vec_set(5.0000001201e-1f));
-    p = vec_fma(p, r * r, r + vec_set(1));
+    return vec_fma(p, r * r, r + vec_set(1));
+}
+
+/* 2^n in two factors, so that results below 2^-126 come out right. */
+VEC_INLINE vecf vec_exp(vecf x)
+{
+    veci n;
+    vecf p = vec_exp_parts(vec_min(vec_set(89.0f), vec_max(vec_set(-104.0f), x)), &n);
     veci half = vec_isar(n, 1), rest = vec_isub(n, half);
     vecf a = vec_of_bits(vec_ishl(vec_iadd(half, vec_iset(127)), 23)),
          b = vec_of_bits(vec_ishl(vec_iadd(rest, vec_iset(127)), 23));
@@ -83,6 +89,22 @@ VEC_INLINE vecf vec_tanh(vecf x)
 VEC_INLINE vecf vec_sigmoid(vecf x)
 {
     return vec_set(1) / (vec_set(1) + vec_exp(vec_set(0) - x));
+}
+
+/* The functions of gates, to about 1e-7 of 1 rather than of their result. Arguments are cut off where e^x leaves the normal numbers; NaN stays NaN. */
+VEC_INLINE vecf vec_gate_exp(vecf x)
+{
+    veci n;
+    vecf p = vec_exp_parts(vec_min(vec_set(87), vec_max(vec_set(-87), x)), &n);
+    return vec_of_bits(vec_iadd(vec_bits(p), vec_ishl(n, 23)));
+}
+VEC_INLINE vecf vec_gate_sigmoid(vecf x)
+{
+    return vec_set(1) / (vec_set(1) + vec_gate_exp(vec_set(0) - x));
+}
+VEC_INLINE vecf vec_gate_tanh(vecf x)
+{
+    return vec_set(1) - vec_set(2) / (vec_set(1) + vec_gate_exp(x + x));
 }
 
 VEC_INLINE vecf vec_softplus(vecf x)
