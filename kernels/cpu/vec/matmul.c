@@ -4,7 +4,7 @@
  *            zero (any numbers would do: their results are not stored)
  *   phase 1  a part takes a range of row tiles and a range of panels of one matrix
  *
- * The tile's height is the one of TILE_ROWS, …, 1 that wastes least: 32 rows are 4 tiles of 8 rather than 3 of 14.
+ * The tiles' height is the one of TILE_ROWS, …, 1 that costs least, with a last tile that may be lower: 256 rows are 18 tiles of 14 and one of 4.
  * Few columns (N <= NARROW): b is packed as columns, [n][K], and each row of a is walked once for all of them; a is not packed.
  */
 #include "kernels/cpu/kernel.h"
@@ -13,13 +13,15 @@
 enum {
     WANTED_PARTS = 32,
     BLOCK_BYTES = 384 * 1024, /* packed row tiles of a part */
+    PACK_ROWS = 32,           /* of b, packed by a part */
     NARROW = 4,
 };
 
 typedef struct plan {
     int64_t batch, m, n, k, a_step, b_step; /* steps between matrices; 0: the same for all */
     int64_t a_row, a_col, b_row, b_col;     /* strides of a[m,k], b[k,n] */
-    int32_t rows, tiles, panels;
+    int32_t rows, last_rows;                /* of a tile, and of the last one */
+    int32_t tiles, panels;
     int32_t tile_block, panel_block; /* of a part */
     int64_t packed_b, packed_a;      /* floats for one matrix */
     bool narrow;
@@ -38,16 +40,33 @@ static int64_t min64(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-/* Heights that exist as code. A tile costs about rows + 2 (the loads of b); the cheapest total wins, the taller of equals. */
+/* Heights that exist as code, tallest first. */
+static const int32_t heights[] = { 14, 12, 11, 8, 6, 4, 2, 1 };
+enum { N_HEIGHTS = sizeof heights / sizeof *heights };
+
+/* The lowest tile that holds so many rows. */
+static int32_t height_for(int64_t rows)
+{
+    int32_t i = N_HEIGHTS - 1;
+    while (heights[i] < rows) i--;
+    return heights[i];
+}
+
+/* A tile costs about its height + 2 (the loads of b); short tiles wait for their own sums. */
+static int64_t tile_cost(int64_t height)
+{
+    return max64(height, TILE_ROWS / 3) + 2;
+}
+
+/* The cheapest total wins, the taller of equals. */
 static int32_t best_rows(int64_t m)
 {
-    static const int32_t heights[] = { 14, 12, 11, 8, 6, 4, 2, 1 };
     int64_t best = INT64_MAX;
     int32_t rows = 1;
-    for (size_t i = 0; i < sizeof heights / sizeof *heights; i++) {
+    for (int32_t i = 0; i < N_HEIGHTS; i++) {
+        int64_t rest = m % heights[i];
         if (heights[i] > TILE_ROWS) continue;
-        int64_t cost =
-            ceil_div(m, heights[i]) * (max64(heights[i], TILE_ROWS / 3) + 2); /* short tiles wait for their own sums */
+        int64_t cost = m / heights[i] * tile_cost(heights[i]) + (rest ? tile_cost(height_for(rest)) : 0);
         if (cost < best) best = cost, rows = heights[i];
     }
     return rows;
@@ -66,6 +85,7 @@ static plan make_plan(const gen_call *c)
     p.b_row = tb ? 1 : p.n, p.b_col = tb ? p.k : 1;
     p.narrow = p.n <= NARROW && !ta && p.k >= 2 * VEC_W;
     p.rows = best_rows(p.m);
+    p.last_rows = p.m % p.rows ? height_for(p.m % p.rows) : p.rows;
     p.tiles = (int32_t)ceil_div(p.m, p.rows);
     p.panels = (int32_t)ceil_div(p.n, TILE_COLS);
     p.packed_a = (int64_t)p.tiles * ceil_div(p.k, TILE_GROUP) * p.rows * TILE_GROUP;
@@ -90,9 +110,14 @@ static bool fits(const gen_call *c)
     return (a_batch == batch || a_batch == 1) && (b_batch == batch || b_batch == 1);
 }
 
+/* Blocks of b that are packed at once: rows of it as it lies in memory. */
+static int64_t pack_blocks(const plan *p)
+{
+    return p->b_col == 1 ? ceil_div(p->k, PACK_ROWS) : p->panels;
+}
 static int32_t pack_parts(const plan *p)
 {
-    return p->panels * (int32_t)(p->b_step ? p->batch : 1);
+    return (int32_t)(pack_blocks(p) * (p->b_step ? p->batch : 1));
 }
 static int32_t pack_a_parts(const plan *p)
 {
@@ -117,17 +142,40 @@ static void setup(const gen_call *c, cpu_work *w)
 
 /* ---- phase 0 ------------------------------------------------------------------------------------------------------------------------------------ */
 
-static void pack_panel(const gen_call *c, const plan *p, int32_t part, float *shared)
+/* b as it lies: rows k0 … of all panels. Whole rows are read, since a panel's width of each would be a page of memory for two lines. */
+static void pack_b_rows(const plan *p, const float *b, int64_t k0, float *to)
 {
-    int64_t panel = part % p->panels, batch = part / p->panels, n = min64(TILE_COLS, p->n - panel * TILE_COLS);
-    const float *b = (const float *)c->in[1].data + batch * p->b_step + panel * TILE_COLS * p->b_col;
-    float *to = shared + batch * p->packed_b + panel * p->k * TILE_COLS;
+    for (int64_t k = k0; k < min64(k0 + PACK_ROWS, p->k); k++)
+        for (int64_t panel = 0; panel < p->panels; panel++) {
+            const float *from = b + k * p->b_row + panel * TILE_COLS;
+            float *line = to + (panel * p->k + k) * TILE_COLS;
+            if ((panel + 1) * TILE_COLS <= p->n) {
+                VEC_UNROLL
+                for (int j = 0; j < TILE_VECS; j++) vec_store(line + j * VEC_W, vec_load(from + j * VEC_W));
+                continue;
+            }
+            int64_t n = p->n - panel * TILE_COLS;
+            memcpy(line, from, sizeof(float) * (size_t)n);
+            memset(line + n, 0, sizeof(float) * (size_t)(TILE_COLS - n));
+        }
+}
+
+/* b transposed: one panel */
+static void pack_b_panel(const plan *p, const float *b, int64_t panel, float *to)
+{
+    int64_t n = min64(TILE_COLS, p->n - panel * TILE_COLS);
+    to += panel * p->k * TILE_COLS;
     if (n < TILE_COLS) memset(to, 0, sizeof(float) * (size_t)(p->k * TILE_COLS));
-    if (p->b_col == 1) {
-        for (int64_t k = 0; k < p->k; k++) memcpy(to + k * TILE_COLS, b + k * p->b_row, sizeof(float) * (size_t)n);
-    } else {
-        transpose_block(n, p->k, b, p->b_col, to, TILE_COLS);
-    }
+    transpose_block(n, p->k, b + panel * TILE_COLS * p->b_col, p->b_col, to, TILE_COLS);
+}
+
+static void pack_b(const gen_call *c, const plan *p, int32_t part, float *shared)
+{
+    int64_t blocks = pack_blocks(p), block = part % blocks, batch = part / blocks;
+    const float *b = (const float *)c->in[1].data + batch * p->b_step;
+    float *to = shared + batch * p->packed_b;
+    if (p->b_col == 1) pack_b_rows(p, b, block * PACK_ROWS, to);
+    else pack_b_panel(p, b, block, to);
 }
 
 static void pack_rows(const gen_call *c, const plan *p, int32_t part, float *packed)
@@ -136,16 +184,16 @@ static void pack_rows(const gen_call *c, const plan *p, int32_t part, float *pac
     int64_t batch = part / quads, tile0 = part % quads * 4, tile1 = min64(tile0 + 4, p->tiles),
             groups = ceil_div(p->k, TILE_GROUP);
     for (int64_t tile = tile0; tile < tile1; tile++) {
-        int64_t n = min64(p->rows, p->m - tile * p->rows);
+        int64_t n = min64(p->rows, p->m - tile * p->rows), rows = tile + 1 < p->tiles ? p->rows : p->last_rows;
         const float *a = (const float *)c->in[0].data + batch * p->a_step + tile * p->rows * p->a_row;
         float *to = packed + batch * p->packed_a + tile * groups * p->rows * TILE_GROUP;
-        for (int64_t g = 0; g < groups; g++, to += p->rows * TILE_GROUP) {
+        for (int64_t g = 0; g < groups; g++, to += rows * TILE_GROUP) {
             int64_t k0 = g * TILE_GROUP, depth = min64(TILE_GROUP, p->k - k0);
             if (p->a_col != 1) transpose_block(depth, n, a + k0 * p->a_col, p->a_col, to, TILE_GROUP);
             else
                 for (int64_t i = 0; i < n; i++)
                     memcpy(to + i * TILE_GROUP, a + i * p->a_row + k0, sizeof(float) * (size_t)depth);
-            for (int64_t i = n; i < p->rows; i++) memset(to + i * TILE_GROUP, 0, sizeof(float) * TILE_GROUP);
+            for (int64_t i = n; i < rows; i++) memset(to + i * TILE_GROUP, 0, sizeof(float) * TILE_GROUP);
         }
     }
 }
@@ -163,36 +211,27 @@ static void pack_columns(const gen_call *c, const plan *p, float *shared)
 
 /* ---- phase 1 ------------------------------------------------------------------------------------------------------------------------------------ */
 
+/* Tiles of one panel that have the same height, of which the first begins at y; rows from m on are not stored. */
 VEC_INLINE void tiles_of(const int rows, const plan *p, const epilogue *e, const float *a, const float *b, float *y,
-                         int64_t tile0, int64_t tile1, int64_t panel0, int64_t panel1)
+                         int64_t m, int64_t tiles, int64_t panel)
 {
     int64_t tile_floats = ceil_div(p->k, TILE_GROUP) * rows * TILE_GROUP;
-    for (int64_t panel = panel0; panel < panel1; panel++)
-        for (int64_t tile = tile0; tile < tile1; tile++) {
-            vecf acc[TILE_ROWS][TILE_VECS];
-            float *row[TILE_ROWS];
-            for (int i = 0; i < rows; i++) row[i] = tile * rows + i < p->m ? y + (tile * rows + i) * p->n : NULL;
-            tile_zero(rows, TILE_VECS, acc);
-            tile_product(rows, p->k, a + tile * tile_floats, b + panel * p->k * TILE_COLS, acc);
-            epilogue_tile(e, rows, acc, row, panel * TILE_COLS, (int)min64(TILE_COLS, p->n - panel * TILE_COLS));
-        }
+    for (int64_t tile = 0; tile < tiles; tile++, a += tile_floats, y += rows * p->n, m -= rows) {
+        vecf acc[TILE_ROWS][TILE_VECS];
+        float *row[TILE_ROWS];
+        for (int i = 0; i < rows; i++) row[i] = i < m ? y + i * p->n : NULL;
+        tile_zero(rows, TILE_VECS, acc);
+        tile_product(rows, p->k, a, b, acc);
+        epilogue_tile(e, rows, acc, row, panel * TILE_COLS, (int)min64(TILE_COLS, p->n - panel * TILE_COLS));
+    }
 }
 
-static void run_tiles(const gen_call *c, const cpu_job *job, const plan *p)
+static void run_height(int32_t rows, const plan *p, const epilogue *e, const float *a, const float *b, float *y,
+                       int64_t m, int64_t tiles, int64_t panel)
 {
-    const epilogue e = epilogue_of(c);
-    int64_t blocks_n = ceil_div(p->panels, p->panel_block), blocks_m = ceil_div(p->tiles, p->tile_block), i = job->part;
-    int64_t batch = i / blocks_n / blocks_m, tile0 = i / blocks_n % blocks_m * p->tile_block,
-            panel0 = i % blocks_n * p->panel_block;
-    if (batch >= p->batch) return;
-    int64_t tile1 = min64(tile0 + p->tile_block, p->tiles), panel1 = min64(panel0 + p->panel_block, p->panels);
-    const float *b = (const float *)job->shared + (p->b_step ? batch * p->packed_b : 0);
-    const float *a =
-        (const float *)job->shared + p->packed_b * (p->b_step ? p->batch : 1) + (p->a_step ? batch * p->packed_a : 0);
-    float *y = (float *)c->out[0].data + batch * p->m * p->n;
-    switch (p->rows) {
+    switch (rows) {
 #define HEIGHT(rows)                                                                                                   \
-    case rows: tiles_of(rows, p, &e, a, b, y, tile0, tile1, panel0, panel1); break;
+    case rows: tiles_of(rows, p, e, a, b, y, m, tiles, panel); break;
         // clang-format off
 #if VEC_ISA == 3
         HEIGHT(14)
@@ -207,6 +246,29 @@ static void run_tiles(const gen_call *c, const cpu_job *job, const plan *p)
 #undef HEIGHT
         // clang-format on
     default: break;
+    }
+}
+
+static void run_tiles(const gen_call *c, const cpu_job *job, const plan *p)
+{
+    const epilogue e = epilogue_of(c);
+    int64_t blocks_n = ceil_div(p->panels, p->panel_block), blocks_m = ceil_div(p->tiles, p->tile_block), i = job->part;
+    int64_t batch = i / blocks_n / blocks_m, tile0 = i / blocks_n % blocks_m * p->tile_block,
+            panel0 = i % blocks_n * p->panel_block;
+    if (batch >= p->batch) return;
+    int64_t tile1 = min64(tile0 + p->tile_block, p->tiles), panel1 = min64(panel0 + p->panel_block, p->panels);
+    int64_t tall = tile1 < p->tiles || p->last_rows == p->rows ? tile1 : tile1 - 1; /* the tiles of the usual height */
+    int64_t tile_floats = ceil_div(p->k, TILE_GROUP) * p->rows * TILE_GROUP;
+    const float *b = (const float *)job->shared + (p->b_step ? batch * p->packed_b : 0);
+    const float *a =
+        (const float *)job->shared + p->packed_b * (p->b_step ? p->batch : 1) + (p->a_step ? batch * p->packed_a : 0);
+    float *y = (float *)c->out[0].data + batch * p->m * p->n;
+    for (int64_t panel = panel0; panel < panel1; panel++) {
+        const float *columns = b + panel * p->k * TILE_COLS;
+        int64_t m0 = tile0 * p->rows, m1 = tall * p->rows;
+        run_height(p->rows, p, &e, a + tile0 * tile_floats, columns, y + m0 * p->n, p->m - m0, tall - tile0, panel);
+        if (tall < tile1)
+            run_height(p->last_rows, p, &e, a + tall * tile_floats, columns, y + m1 * p->n, p->m - m1, 1, panel);
     }
 }
 
@@ -260,7 +322,7 @@ static void run(const gen_call *c, const cpu_job *job)
     const plan p = make_plan(c);
     float *shared = job->shared;
     if (job->phase == 0 && p.narrow) pack_columns(c, &p, shared);
-    else if (job->phase == 0 && job->part < pack_parts(&p)) pack_panel(c, &p, job->part, shared);
+    else if (job->phase == 0 && job->part < pack_parts(&p)) pack_b(c, &p, job->part, shared);
     else if (job->phase == 0)
         pack_rows(c, &p, job->part - pack_parts(&p), shared + p.packed_b * (p.b_step ? p.batch : 1));
     else if (p.narrow) run_narrow(c, job, &p);
