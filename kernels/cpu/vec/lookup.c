@@ -1,13 +1,13 @@
 /* kernels/cpu/vec/lookup.c: rows of tables.
  *
  *   gather        y[i,:] = table[index[i],:]; an index that names no row gives zeros
- *   scatter_add   y[v,:] = sum_{i: index[i] = v} dy[i,:], in the order of i; a part owns rows of y and reads all indices
+ *   scatter_add   y[v,:] = sum_{i: index[i] = v} dy[i,:], in the order of i; a part owns columns of y and reads all indices
  *   one_hot       y[i,v] = index[i] == v
  */
 #include "kernels/cpu/kernel.h"
 #include "kernels/cpu/vec/vec.h"
 
-enum { PART_ELEMENTS = 16384, PART_ROWS = 16 };
+enum { PART_ELEMENTS = 16384, PART_COLUMNS = 128 };
 
 /* The row that an index names; -1 when it names none. */
 static int64_t row_of(float index, int64_t n_rows)
@@ -43,7 +43,7 @@ static void gather_run(const gen_call *c, const cpu_job *job)
 
 static void scatter_setup(const gen_call *c, cpu_work *w)
 {
-    w->parts[0] = cpu_parts_for(c->out[0].shape.dim[0], PART_ROWS);
+    w->parts[0] = cpu_parts_for(c->out[0].shape.dim[1], PART_COLUMNS);
 }
 
 static void scatter_add_run(const gen_call *c, const cpu_job *job)
@@ -52,12 +52,15 @@ static void scatter_add_run(const gen_call *c, const cpu_job *job)
     const float *index = c->in[0].data, *dy = c->in[1].data;
     float *y = c->out[0].data;
     int64_t begin, end, n_d = table->dim[1], n = gen_shape_count(&c->in[0].shape);
-    cpu_part_range(job, table->dim[0], 1, &begin, &end);
-    memset(y + begin * n_d, 0, (size_t)((end - begin) * n_d) * sizeof *y);
+    cpu_part_range(job, n_d, VEC_W, &begin, &end);
+    for (int64_t v = 0; v < table->dim[0]; v++) memset(y + v * n_d + begin, 0, (size_t)(end - begin) * sizeof *y);
     for (int64_t i = 0; i < n; i++) {
-        int64_t v = row_of(index[i], table->dim[0]);
-        if (v < begin || v >= end) continue;
-        for (int64_t d = 0; d < n_d; d++) y[v * n_d + d] += dy[i * n_d + d];
+        int64_t v = row_of(index[i], table->dim[0]), d = begin;
+        float *to = y + v * n_d;
+        const float *from = dy + i * n_d;
+        if (v < 0) continue;
+        for (; d + VEC_W <= end; d += VEC_W) vec_store(to + d, vec_load(to + d) + vec_load(from + d));
+        for (; d < end; d++) to[d] += from[d];
     }
 }
 

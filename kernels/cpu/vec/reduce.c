@@ -3,8 +3,9 @@
  *   B = 1   rows: the lanes of a vector run along R
  *   B > 1   columns: the lanes run along B (per-channel sums: A = 1, B = C)
  *
- * R is cut in chunks (a function of the shape alone): phase 0 reduces each chunk, phase 1 joins the chunks' results in order, in double. One chunk
- * never sums more than MAX_CHUNK numbers in one float, so errors do not grow with the batch. lse first needs the largest: two phases more.
+ * B is cut in blocks of columns, and R in chunks where blocks alone are too few parts or a chunk too long (a function of the shape alone): phase 0
+ * reduces each chunk, phase 1 joins the chunks' results in order, in double; without chunks there is none to join. One chunk never sums more than
+ * MAX_CHUNK numbers in one float, so errors do not grow with the batch. lse first needs the largest: two phases more.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -17,11 +18,13 @@ enum {
     MAX_CHUNK = 512, /* rows summed one after the other */
     MIN_PART = 8192, /* elements of x worth a part */
     COLUMN_VECS = 4, /* vectors of columns in flight */
+    BLOCK = 256,     /* the narrowest block of columns: 1 KB of a row */
 };
 
 typedef struct plan {
     int64_t a, r, b;
-    int32_t chunks;
+    int64_t width; /* of a block of columns */
+    int32_t blocks, chunks;
 } plan;
 
 static int64_t ceil_div(int64_t a, int64_t b)
@@ -66,7 +69,10 @@ static plan make_plan(const gen_call *c)
     split_axes(c, &p);
     int64_t longest = p.b > 1 ? MAX_CHUNK : MAX_CHUNK * 16, chunks = ceil_div(p.r, longest);
     int64_t wanted = min64(ceil_div(p.a * p.r * p.b, MIN_PART), WANTED_PARTS);
-    chunks = max64(chunks, ceil_div(wanted, max64(1, p.a)));
+    int64_t blocks = max64(1, min64(ceil_div(wanted, max64(1, p.a)), p.b / BLOCK));
+    p.width = ceil_div(ceil_div(p.b, blocks), 16) * 16;
+    p.blocks = (int32_t)ceil_div(p.b, p.width);
+    chunks = max64(chunks, ceil_div(wanted, max64(1, p.a * p.blocks)));
     p.chunks = (int32_t)max64(1, min64(chunks, p.r));
     return p;
 }
@@ -75,8 +81,9 @@ static void setup(const gen_call *c, cpu_work *w)
 {
     plan p = make_plan(c);
     bool lse = c->op == GEN_OP_LSE;
-    w->n_phases = lse ? 4 : 2;
-    w->parts[0] = w->parts[2] = cpu_parts_for(p.a * p.chunks, max64(1, MIN_PART * p.chunks / max64(1, p.r * p.b)));
+    int64_t pieces = p.a * p.chunks * p.blocks;
+    w->n_phases = lse ? 4 : p.chunks > 1 ? 2 : 1;
+    w->parts[0] = w->parts[2] = cpu_parts_for(pieces, max64(1, MIN_PART * pieces / max64(1, p.a * p.r * p.b)));
     w->parts[1] = w->parts[3] = cpu_parts_for(p.a * p.b, 1024);
     w->shared_bytes = sizeof(float) * (size_t)(p.a * p.chunks * p.b + (lse ? p.a * p.b : 0));
 }
@@ -146,28 +153,49 @@ VEC_INLINE void fold_column_block(const fold f, const int vecs, const int n_last
     }
 }
 
-VEC_INLINE void fold_columns(const fold f, const float *x, int64_t rows, int64_t ld, const float *shift, float *to)
+VEC_INLINE void fold_columns(const fold f, const float *x, int64_t rows, int64_t ld, int64_t columns,
+                             const float *shift, float *to)
 {
     int64_t b = 0;
-    for (; b + COLUMN_VECS * VEC_W <= ld; b += COLUMN_VECS * VEC_W)
+    for (; b + COLUMN_VECS * VEC_W <= columns; b += COLUMN_VECS * VEC_W)
         fold_column_block(f, COLUMN_VECS, VEC_W, x + b, rows, ld, shift + b, to + b);
-    for (; b + VEC_W <= ld; b += VEC_W) fold_column_block(f, 1, VEC_W, x + b, rows, ld, shift + b, to + b);
-    if (b < ld) fold_column_block(f, 1, (int)(ld - b), x + b, rows, ld, shift + b, to + b);
+    for (; b + VEC_W <= columns; b += VEC_W) fold_column_block(f, 1, VEC_W, x + b, rows, ld, shift + b, to + b);
+    if (b < columns) fold_column_block(f, 1, (int)(columns - b), x + b, rows, ld, shift + b, to + b);
 }
 
-/* Phase 0 (and 2 of lse): the chunks. largest: [A][B], for FOLD_EXP. */
-VEC_INLINE void fold_chunks(const fold f, const gen_call *c, const cpu_job *job, const plan *p, const float *largest)
+/* Phase 0 (and 2 of lse): the chunks, to [A][chunks][B]. largest: [A][B], for FOLD_EXP. */
+VEC_INLINE void fold_chunks(const fold f, const gen_call *c, const cpu_job *job, const plan *p, const float *largest,
+                            float *results)
 {
     int64_t begin, end;
-    cpu_part_range(job, p->a * p->chunks, 1, &begin, &end);
+    cpu_part_range(job, p->a * p->chunks * p->blocks, 1, &begin, &end);
     for (int64_t i = begin; i < end; i++) {
-        int64_t a = i / p->chunks, chunk = i % p->chunks, r0 = p->r * chunk / p->chunks,
-                r1 = p->r * (chunk + 1) / p->chunks;
-        const float *x = (const float *)c->in[0].data + (a * p->r + r0) * p->b,
-                    *shift = f == FOLD_EXP ? largest + a * p->b : x;
-        float *to = (float *)job->shared + i * p->b;
+        int64_t row = i / p->blocks, a = row / p->chunks, chunk = row % p->chunks, r0 = p->r * chunk / p->chunks,
+                r1 = p->r * (chunk + 1) / p->chunks, b = i % p->blocks * p->width;
+        const float *x = (const float *)c->in[0].data + (a * p->r + r0) * p->b + b,
+                    *shift = f == FOLD_EXP ? largest + a * p->b + b : x;
+        float *to = results + row * p->b + b;
         if (p->b == 1) *to = fold_row(f, x, r1 - r0, *shift);
-        else fold_columns(f, x, r1 - r0, p->b, shift, to);
+        else fold_columns(f, x, r1 - r0, p->b, min64(p->width, p->b - b), shift, to);
+    }
+}
+
+enum { JOINED = 64 }; /* columns joined side by side */
+
+/* n columns; x: of the first chunk. */
+static void join_columns(const plan *p, fold f, const float *x, const float *shift, float *y, int64_t n)
+{
+    double sum[JOINED];
+    for (int64_t j = 0; j < n; j++) sum[j] = (double)identity(f);
+    for (int32_t k = 0; k < p->chunks; k++, x += p->b)
+        for (int64_t j = 0; j < n; j++) {
+            double v = (double)x[j];
+            if (f == FOLD_MAX) sum[j] = v > sum[j] || isnan(v) ? v : sum[j];
+            else sum[j] += v;
+        }
+    for (int64_t j = 0; j < n; j++) {
+        if (f == FOLD_EXP) sum[j] = isfinite(shift[j]) ? (double)shift[j] + log(sum[j]) : (double)shift[j];
+        y[j] = (float)sum[j];
     }
 }
 
@@ -175,28 +203,23 @@ static void join_chunks(const cpu_job *job, const plan *p, fold f, const float *
 {
     int64_t begin, end;
     cpu_part_range(job, p->a * p->b, 1, &begin, &end);
-    for (int64_t i = begin; i < end; i++) {
-        const float *x = (const float *)job->shared + i / p->b * p->chunks * p->b + i % p->b;
-        double sum = (double)identity(f);
-        for (int32_t k = 0; k < p->chunks; k++) {
-            double v = (double)x[k * p->b];
-            if (f == FOLD_MAX) sum = v > sum || isnan(v) ? v : sum;
-            else sum += v;
-        }
-        if (f == FOLD_EXP) sum = isfinite(shift[i]) ? (double)shift[i] + log(sum) : (double)shift[i];
-        y[i] = (float)sum;
+    for (int64_t i = begin, n; i < end; i += n) {
+        int64_t a = i / p->b, b = i % p->b;
+        n = min64(JOINED, min64(end - i, p->b - b));
+        join_columns(p, f, (const float *)job->shared + a * p->chunks * p->b + b, shift ? shift + i : NULL, y + i, n);
     }
 }
 
 static void run(const gen_call *c, const cpu_job *job)
 {
     const plan p = make_plan(c);
-    float *y = c->out[0].data, *largest = (float *)job->shared + p.a * p.chunks * p.b;
+    float *y = c->out[0].data, *chunks = job->shared, *largest = chunks + p.a * p.chunks * p.b;
     bool lse = c->op == GEN_OP_LSE;
-    if (job->phase == 0 && c->op == GEN_OP_SUM) fold_chunks(FOLD_SUM, c, job, &p, NULL);
-    else if (job->phase == 0) fold_chunks(FOLD_MAX, c, job, &p, NULL);
+    float *first = p.chunks > 1 || lse ? chunks : y;
+    if (job->phase == 0 && c->op == GEN_OP_SUM) fold_chunks(FOLD_SUM, c, job, &p, NULL, first);
+    else if (job->phase == 0) fold_chunks(FOLD_MAX, c, job, &p, NULL, first);
     else if (job->phase == 1) join_chunks(job, &p, c->op == GEN_OP_SUM ? FOLD_SUM : FOLD_MAX, NULL, lse ? largest : y);
-    else if (job->phase == 2) fold_chunks(FOLD_EXP, c, job, &p, largest);
+    else if (job->phase == 2) fold_chunks(FOLD_EXP, c, job, &p, largest, chunks);
     else join_chunks(job, &p, FOLD_EXP, largest, y);
 }
 
