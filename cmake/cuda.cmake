@@ -17,9 +17,9 @@ function(gen_compile_cuda object architectures)
     list(GET architectures -1 last)
     list(APPEND code -gencode "arch=compute_${last},code=compute_${last}") # for GPUs to come
     add_custom_command(OUTPUT ${object}
-        COMMAND ${GEN_NVCC} -std=c++17 -O3 ${code} -I${PROJECT_SOURCE_DIR} -Werror all-warnings -Xptxas --warn-on-spills,-Werror
-                -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra -MD -MF ${object}.d -c ${PROJECT_SOURCE_DIR}/kernels/cuda/plugin.cu -o ${object}
-        DEPENDS kernels/cuda/plugin.cu DEPFILE ${object}.d COMMENT "Compiling GPU kernels for ${architectures}" VERBATIM)
+        COMMAND ${PROJECT_SOURCE_DIR}/cmake/compile_cuda ${object} ${GEN_NVCC} -std=c++17 -O3 ${code} -I${PROJECT_SOURCE_DIR} -Werror all-warnings -Xptxas --warn-on-spills,-Werror
+                -Xcompiler -fPIC,-fvisibility=hidden,-Wall,-Wextra -MD -MF ${object}.d -c ${PROJECT_SOURCE_DIR}/kernels/cuda/plugin.cu
+        DEPENDS kernels/cuda/plugin.cu cmake/compile_cuda DEPFILE ${object}.d COMMENT "Compiling GPU kernels for ${architectures}" VERBATIM)
 endfunction()
 
 # The plugin lies beside the program. nvcc is called as it is, not as a language of CMake's: that one would compile for a GPU of its own choice, and

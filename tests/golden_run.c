@@ -90,7 +90,7 @@ void golden_open(golden *t, const char *name, const char *device)
     golden_read(t, name);
     t->x = golden_has(t, "x") ? byte_pictures(t) : noise_pictures(t);
     t->labels = golden_has(t, "label") ? golden_tensor(t, "label", t->n) : NULL;
-    TEST_OK(gen_device_open(device, 2, &t->device, &err));
+    TEST_OK(gen_device_open(!strcmp(device, "cpu") ? test_device() : device, 2, &t->device, &err));
     t->params = gen_params_new(t->device);
 }
 

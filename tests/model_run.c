@@ -58,7 +58,7 @@ void test_model_open(test_model *t, const char *model, const char *preset, const
     gen_error err = { 0 };
     *t = (test_model){ .arena = gen_arena_new(), .model = gen_model_find(model), .n = n, .h = h, .w = w, .c = c };
     t->classes = CLASSES;
-    TEST_OK(gen_device_open("cpu", 2, &t->device, &err));
+    TEST_OK(gen_device_open(test_device(), 2, &t->device, &err));
     t->params = gen_params_new(t->device);
     TEST_OK(gen_settings_start(&t->settings, t->model, t->arena, &err));
     if (preset) TEST_OK(gen_settings_preset(&t->settings, preset, &err));

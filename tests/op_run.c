@@ -7,6 +7,7 @@
 
 #include "core/rng.h"
 #include "core/thread.h"
+#include "kernels/devices.h"
 #include "tests/cuda_emulator.h"
 
 enum { FENCE = 64, MAX_BLOCKS = 256, MAX_RUNGS = 32, N_THREADS = 3 };
@@ -375,6 +376,58 @@ static void check_kernel(const op_case *c, const cpu_kernel *kernel, test_call *
         if (gen_shape_equal(&t->in[i].shape, &t->out[0].shape)) check_in_place(c, kernel, t, i, expected);
 }
 
+/* ---- on a whole device ---- */
+
+/* $GEN_TEST_DEVICE, open until the program ends; NULL: nobody asked for one. */
+static gen_device *chosen_device(void)
+{
+    static gen_device *device;
+    gen_error err = { 0 };
+    if (!device && strcmp(test_device(), "cpu") != 0) TEST_OK(gen_device_open(test_device(), N_THREADS, &device, &err));
+    return device;
+}
+
+static gen_view to_device(gen_device *device, const gen_view *host)
+{
+    gen_error err = { 0 };
+    size_t n = (size_t)gen_shape_count(&host->shape);
+    gen_view there = { host->data ? device->ops->alloc(device, n * device->element_bytes) : NULL, host->shape };
+    if (host->data) TEST_OK(device->ops->upload(device, there.data, host->data, n, &err));
+    return there;
+}
+
+/* Runs twice, which must give the same bits. */
+static void check_device(const op_case *c, gen_device *device, const test_call *t, const test_call *expected)
+{
+    gen_error err = { 0 };
+    test_call u = *t;
+    gen_exec *exec;
+    int64_t n = gen_shape_count(&t->out[0].shape);
+    int first_block = n_blocks;
+    for (int32_t i = 0; i < u.call.n_in; i++) u.in[i] = to_device(device, &t->in[i]);
+    for (int32_t k = 0; k < u.call.n_out; k++) u.out[k] = to_device(device, &t->out[k]);
+    u.call.in = u.in;
+    u.call.out = u.out;
+    u.call.epilogue.bias = to_device(device, &t->call.epilogue.bias);
+    u.call.epilogue.residual = to_device(device, &t->call.epilogue.residual);
+    TEST_OK(device->ops->compile(device, &u.call, 1, &exec, &err));
+    float *first = fenced((size_t)n * sizeof *first), *again = fenced((size_t)n * sizeof *again);
+    TEST_OK(device->ops->run(exec, &err));
+    for (int32_t k = 0; k < u.call.n_out; k++) {
+        TEST_OK(device->ops->download(device, first, u.out[k].data, (size_t)n, &err));
+        compare(c, device->name, first, expected->out[k].data, n);
+        TEST_OK(device->ops->run(exec, &err));
+        TEST_OK(device->ops->download(device, again, u.out[k].data, (size_t)n, &err));
+        same_bits(c, device->name, "again", again, first, n);
+    }
+    device->ops->exec_free(exec);
+    for (int32_t i = 0; i < u.call.n_in; i++) device->ops->free(device, u.in[i].data);
+    for (int32_t k = 0; k < u.call.n_out; k++) device->ops->free(device, u.out[k].data);
+    device->ops->free(device, u.call.epilogue.bias.data);
+    device->ops->free(device, u.call.epilogue.residual.data);
+    free_blocks_from(first_block);
+}
+
 static bool is_product(gen_op op)
 {
     return op == GEN_OP_MATMUL || op == GEN_OP_CONV2D || op == GEN_OP_CONV2D_T || op == GEN_OP_CONV2D_W ||
@@ -403,5 +456,6 @@ void op_check(const op_case *c)
     for (int32_t i = 0; i < n; i++)
         if (!rungs[i]->fits || rungs[i]->fits(&t.call)) check_kernel(c, rungs[i], &t, &expected);
     check_inputs_untouched(c, &t);
+    if (chosen_device()) check_device(c, chosen_device(), &t, &expected);
     free_blocks_from(0);
 }

@@ -46,6 +46,12 @@ static char *path_slot(void)
     return slots[next++ % 8];
 }
 
+const char *test_device(void)
+{
+    const char *chosen = getenv("GEN_TEST_DEVICE");
+    return chosen && *chosen ? chosen : "cpu";
+}
+
 const char *test_source(const char *relative)
 {
     char *path = path_slot();

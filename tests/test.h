@@ -62,6 +62,8 @@ void test_skipped(void);
 
 void test_near(double got, double expected, double tolerance);
 
+/* The device that tests of models and of op cases are about: $GEN_TEST_DEVICE, else "cpu". */
+const char *test_device(void);
 /* Path of a file below ../shared (or $GEN_SHARED), or NULL when it is absent: then skip. */
 const char *test_shared(const char *relative);
 /* Path of a file in the source tree; a new empty folder that is removed at exit. Static buffers, valid until the 8th next call. */

@@ -136,6 +136,50 @@ TEST(cuda_device_trains_translation_and_diffusion_as_the_cpu_does)
                          8, 1);
 }
 
+/* ---- a GPU, where there is one ---- */
+
+static void gpu_trains_as_the_cpu(const char *precision, double tolerance, const char *model, const char *options,
+                                  int64_t side, int64_t c)
+{
+    gen_error err = { 0 };
+    test_model t[2];
+    trained out[2];
+    char text[256];
+    snprintf(text, sizeof text, "%s optimiser=sgd lr=0.01", options);
+    for (int i = 0; i < 2; i++) {
+        gen_device *device = NULL;
+        TEST_OK(gen_device_open_with(i ? "cuda" : "cpu64", 1, i ? precision : "fp32", &device, NULL, 0, &err));
+        test_model_open(&t[i], model, NULL, text, 8, side, side, c);
+        fill_with_noise(&t[i]);
+        use_device(&t[i], device);
+        train(&t[i], &out[i], 2);
+    }
+    double off = distance(&out[1], &out[0]);
+    printf("  %s %s in %s: steps differ by %.1e\n", model, options, precision, off);
+    assert_true(off < tolerance);
+    for (int i = 0; i < 2; i++) test_model_close(&t[i]);
+}
+
+TEST(cuda_gpu_trains_as_the_cpu_does)
+{
+    gen_error err = { 0 };
+    gen_device *device = NULL;
+    if (gen_device_open("cuda", 1, &device, &err)) TEST_SKIP(err.text);
+    printf("  %s\n", device->name);
+    device->ops->close(device);
+    static const struct {
+        const char *name;
+        double tolerance;
+    } precisions[] = { { "fp32", 1e-4 }, { "tf32", 1e-2 }, { "bf16", 1e-1 } };
+    for (size_t i = 0; i < sizeof precisions / sizeof *precisions; i++) {
+        const double tolerance = precisions[i].tolerance;
+        gpu_trains_as_the_cpu(precisions[i].name, tolerance, "vae", "net=conv width=16 latent=4", 28, 1);
+        gpu_trains_as_the_cpu(precisions[i].name, tolerance, "gan", "width=16 latent=6 loss=bce", 32, 3);
+        gpu_trains_as_the_cpu(precisions[i].name, tolerance, "diffusion",
+                              "width=16 mults=1,2 blocks=1 attention=8 groups=4 warmup-steps=0", 16, 3);
+    }
+}
+
 /* ---- what a device promises ---- */
 
 enum { N = 1000 };
