@@ -47,7 +47,7 @@ static const gen_preset presets[] = {
     { "gdl-musegan", "bars=2 latent=32 width=1024 n-critic=5 lr=1e-3 beta1=0.5 beta2=0.9 batch=64 steps=6000 ema=0",
       "D. Foster, Generative Deep Learning, 1st ed., 07_04", "chorales" },
     { "musegan-small", "bars=2 latent=32 width=128 init-sigma=0.08 n-critic=2 excerpts=all lr=1e-3 beta1=0.5 beta2=0.9 batch=16 steps=20000 ema=0.995 checkpoint-every=500 sample-every=500 log-every=100",
-      "the same an eighth as wide, for one core; weights start as far apart as narrow layers need", "chorales" },
+      "the same an eighth as wide, for one core; first weights spread wider, as narrow layers pass little on", "chorales" },
     GEN_PRESETS_END
 };
 // clang-format on
