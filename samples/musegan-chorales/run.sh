@@ -1,5 +1,5 @@
 #!/bin/sh
-# Bars of four voices out of noise, from nothing to music: half an hour of one core.
+# Bars of four voices out of noise, from nothing to samples: about a quarter of an hour of one core.
 set -eu
 cd "$(dirname "$0")/../.."
 out=${1:-runs/musegan-small-sample}
