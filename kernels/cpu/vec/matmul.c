@@ -95,6 +95,10 @@ static plan make_plan(const gen_call *c)
     p.tile_block = (int32_t)max64(1, min64(fits, ceil_div(p.tiles, parts)));
     p.panel_block = (int32_t)max64(1, ceil_div((int64_t)p.panels * ceil_div(p.tiles, p.tile_block), parts));
     if (p.panel_block > p.panels) p.panel_block = p.panels;
+    if (2 * p.packed_a < p.packed_b && p.panels * p.batch >= WANTED_PARTS / 2) { /* the wide operand is read once */
+        p.tile_block = p.tiles;
+        p.panel_block = (int32_t)max64(1, p.panels * p.batch / WANTED_PARTS);
+    }
     return p;
 }
 
