@@ -368,7 +368,7 @@ VEC_INLINE void product_back(const int rows, const bool gru, const gen_call *c, 
         for (int v = 0; v < TILE_VECS; v++) acc[r][v] = vec_set(0);
     }
     if (t + 1 >= s->t || (t < 0 && !gru)) return;
-    recur_back(rows, gru ? 5 : 6, handed_by(c, s, job, t + 1) + n * TILE_GROUP, s->n * TILE_GROUP, depth,
+    recur_back(rows, gru ? 4 : 5, handed_by(c, s, job, t + 1) + n * TILE_GROUP, s->n * TILE_GROUP, depth,
                (const float *)job->shared + job->part * depth * TILE_COLS, next, acc);
 }
 
