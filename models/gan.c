@@ -18,7 +18,7 @@
 #include <string.h>
 
 typedef struct gan_options {
-    int64_t latent, width, n_critic, spectral, conditional, monitor;
+    int64_t latent, width, hidden, n_critic, spectral, conditional, monitor;
     double d_lr, penalty, smoothing, clip;
     const char *net, *up, *loss, *updates, *fakes, *generator;
 } gan_options;
@@ -28,6 +28,7 @@ static const gen_option options[] = {
     { "latent",         OPT_INT,    offsetof(gan_options, latent),      "100",   1, 4096, NULL, NULL,       "size of the noise that pictures are made of", 0 },
     { "net",            OPT_CHOICE, offsetof(gan_options, net),         "dcgan", 0, 0, GAN_NETS, NULL,      "layers; dcgan fits any size", 0 },
     { "width",          OPT_INT,    offsetof(gan_options, width),       "64",    1, 1024, NULL, "channels", "of dcgan's first discriminator layer; doubles with each halving up to 3 times", 0 },
+    { "hidden",         OPT_INT,    offsetof(gan_options, hidden),      "0",     0, 65536, NULL, "units", "of a dense layer beside the noise, and of one before the discriminator's answer (0: none)", 0 },
     { "up",             OPT_CHOICE, offsetof(gan_options, up),          "auto",  0, 0, GAN_UPS, NULL,       "how the generator enlarges; auto: as the net is published", 0 },
     { "loss",           OPT_CHOICE, offsetof(gan_options, loss),        "bce",   0, 0, "bce|ls|hinge|wgan|wgan-gp|r1", NULL, "what D and G learn from", 0 },
     { "penalty",        OPT_FLOAT,  offsetof(gan_options, penalty),     "10",    0, 1e6, NULL, NULL,        "weight of the gradient term: lambda of wgan-gp, gamma of r1", 0 },
@@ -112,6 +113,7 @@ static gan gan_of(gen_graph *g, const gen_model_context *m)
 {
     const gan_options *o = m->options;
     gan_net_options n = { .width = o->width,
+                          .hidden = o->hidden,
                           .up = o->up,
                           .spectral = o->spectral != 0,
                           .no_norm = is_loss(o, "wgan-gp") || is_loss(o, "r1") };

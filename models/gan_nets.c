@@ -210,6 +210,15 @@ static const char *layer_name(char *buffer, const char *prefix, const char *laye
     return buffer;
 }
 
+/* The generator's dense layer beside the noise, where there is one. */
+static gen_node *hidden_units(gen_graph *g, const gan_net *net, gen_node *z, gan_mode mode)
+{
+    if (!net->o.hidden) return z;
+    const char *weights = mode == GAN_AVERAGE ? "ema.g.fc" : "g.fc";
+    gen_node *y = nn_dense(g, z, weights, net->o.hidden, dense_spec(net));
+    return activation(g, batch_norm(g, net, y, "g.fc", weights, NULL, mode), net->g_slope);
+}
+
 static gen_node *first_picture(gen_graph *g, const gan_net *net, gen_node *z, gan_mode mode)
 {
     char layer[NAME_BYTES], weights[NAME_BYTES];
@@ -220,7 +229,7 @@ static gen_node *first_picture(gen_graph *g, const gan_net *net, gen_node *z, ga
     memcpy(spec.becomes, chw, sizeof chw);
     layer_name(layer, "g.", "dense", 0);
     layer_name(weights, prefix, "dense", 0);
-    gen_node *y = nn_dense(g, z, weights, h * w * c, spec);
+    gen_node *y = nn_dense(g, hidden_units(g, net, z, mode), weights, h * w * c, spec);
     if (!net->flat_norm) y = nn_image(g, y, h, w, c);
     y = activation(g, batch_norm(g, net, y, layer, weights, net->flat_norm ? chw : NULL, mode), net->g_slope);
     return net->flat_norm ? nn_image(g, y, h, w, c) : y;
@@ -297,18 +306,26 @@ static gen_node *shrink(gen_graph *g, const gan_net *net, gen_node *x, const cha
     return plus_bias(g, net, gen_conv2d(g, x, spectral(g, w, layer), window), layer);
 }
 
+/* x[N,h,w,c] or [N,D] -> [N,units] */
+static gen_node *dense(gen_graph *g, const gan_net *net, gen_node *x, const char *layer, int64_t units)
+{
+    gen_node *flat = x->shape.rank == 4 ? nn_flatten(g, x) : x;
+    if (!net->o.spectral) return nn_dense(g, flat, layer, units, dense_spec(net));
+    char name[NAME_BYTES];
+    snprintf(name, sizeof name, "%.80s.weight", layer);
+    gen_param_spec spec = weight_of(net, GEN_LAYOUT_DENSE);
+    spec.fan_in = flat->shape.dim[1];
+    for (int i = 0; x->shape.rank == 4 && i < 3; i++) spec.flatten_in[i] = x->shape.dim[1 + (i + 2) % 3]; /* C,H,W */
+    gen_node *w = gen_param(g, name, GEN_SHAPE(flat->shape.dim[1], units), spec);
+    return plus_bias(g, net, gen_matmul(g, flat, spectral(g, w, layer), false, false), layer);
+}
+
 /* features[N,h,w,c] -> [N,1] */
 static gen_node *head(gen_graph *g, const gan_net *net, gen_node *features)
 {
-    if (!net->o.spectral) return nn_dense(g, nn_flatten(g, features), "d.dense", 1, dense_spec(net));
-    gen_param_spec spec = weight_of(net, GEN_LAYOUT_DENSE);
-    gen_node *flat = nn_flatten(g, features);
-    spec.fan_in = flat->shape.dim[1];
-    spec.flatten_in[0] = features->shape.dim[3];
-    spec.flatten_in[1] = features->shape.dim[1];
-    spec.flatten_in[2] = features->shape.dim[2];
-    gen_node *w = gen_param(g, "d.dense.weight", GEN_SHAPE(flat->shape.dim[1], 1), spec);
-    return plus_bias(g, net, gen_matmul(g, flat, spectral(g, w, "d.dense"), false, false), "d.dense");
+    gen_node *h = features;
+    if (net->o.hidden) h = activation(g, dense(g, net, h, "d.fc", net->o.hidden), net->d_slope);
+    return dense(g, net, h, "d.dense", 1);
 }
 
 /* <embedding of the class, features summed over places> */

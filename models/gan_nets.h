@@ -17,7 +17,9 @@ extern "C" {
 #define GAN_UPS "auto|conv-transpose|nearest|bilinear"
 
 typedef struct gan_net_options {
-    int64_t width;  /* of dcgan: channels of the discriminator's first layer */
+    int64_t width; /* of dcgan: channels of the discriminator's first layer */
+    int64_t
+        hidden; /* units of a dense layer beside the noise, and of one before the answer (Chen et al. 2016, appendix C.1); 0: none */
     const char *up; /* how the generator doubles sizes; auto: as the net is published */
     bool spectral;  /* the discriminator's weights are divided by their largest singular value (Miyato et al. 2018) */
     bool

@@ -85,8 +85,8 @@ static void expect_moving(const char *options, int64_t h, int64_t w, int64_t c)
 TEST(gan_learns_with_every_loss_and_enlargement)
 {
     static const char *const options[] = { "loss=bce label-smoothing=0.1 up=nearest",
-                                           "loss=ls up=bilinear spectral-norm=1",
-                                           "loss=hinge conditional=1",
+                                           "loss=ls up=bilinear spectral-norm=1 hidden=9",
+                                           "loss=hinge conditional=1 hidden=5",
                                            "loss=wgan updates=separate optimiser=rmsprop n-critic=2",
                                            "loss=wgan-gp n-critic=2 conditional=1 up=nearest",
                                            "loss=r1 updates=separate fakes=running" };

@@ -31,6 +31,7 @@ TEST(golden_wgan_gp_faces_agrees_with_pytorch)
 TEST(golden_gans_in_double_precision_agree_to_1e_6)
 {
     golden_check("gan-dcgan-small", "cpu64", "auto", GOLDEN_STEPS, 1e-6);
+    golden_check("gan-dcgan-hidden", "cpu64", "auto", GOLDEN_STEPS, 1e-6);
     golden_check("gan-camel-small", "cpu64", "auto", 3, 1e-6);
     golden_check("gan-wgan-gp-small", "cpu64", "auto", GOLDEN_STEPS, 1e-6);
 }

@@ -16,7 +16,7 @@ import golden
 import twins
 from twins import hash_name, initial_values, normal_of, random_tensor, unflatten
 
-GAN = {"net": "dcgan", "latent": 100, "width": 64, "up": "auto", "loss": "bce", "penalty": 10.0, "clip": 0.01,
+GAN = {"net": "dcgan", "latent": 100, "width": 64, "hidden": 0, "up": "auto", "loss": "bce", "penalty": 10.0, "clip": 0.01,
        "label-smoothing": 0.0, "n-critic": 1, "updates": "joint", "fakes": "batch", "d-lr": 0.0, "conditional": 0,
        "spectral-norm": 0}  # fmt: skip
 
@@ -72,8 +72,11 @@ class Generator(Half):
         for _, _, stride, _ in self.layers:
             h, w = -(-h // stride), -(-w // stride)
         self.start = (first, h, w)
-        n = first * h * w
-        self.add("dense", twins.Dense(o["latent"] + classes, n, flat_out=self.start))
+        n, inputs = first * h * w, o["latent"] + classes
+        if o["hidden"]:
+            self.add("fc", twins.Dense(inputs, o["hidden"]))
+            self.fc_norm = nn.BatchNorm1d(o["hidden"], **self.norm_options)
+        self.add("dense", twins.Dense(o["hidden"] or inputs, n, flat_out=self.start))
         self.dense_norm = nn.BatchNorm2d(first) if self.plain else nn.BatchNorm1d(n, **self.norm_options)
         before = first
         for i, (channels, kernel, stride, up) in enumerate(self.layers, 1):
@@ -88,7 +91,7 @@ class Generator(Half):
         return F.leaky_relu(x, self.slope) if self.slope else F.relu(x)
 
     def forward(self, z):
-        h = self.dense(z)
+        h = self.dense(self.activate(self.fc_norm(self.fc(z))) if hasattr(self, "fc") else z)
         if self.plain:
             h = self.activate(self.dense_norm(h.reshape(-1, *self.start)))
         else:
@@ -112,7 +115,9 @@ class Discriminator(Half):
             if i > 1 and normed:
                 setattr(self, f"conv{i}_norm", nn.BatchNorm2d(channels))
             c, h, w = channels, -(-h // stride), -(-w // stride)
-        self.add("dense", twins.Dense(c * h * w, 1, flat_in=(c, h, w)))
+        if o["hidden"]:
+            self.add("fc", twins.Dense(c * h * w, o["hidden"], flat_in=(c, h, w)))
+        self.add("dense", twins.Dense(o["hidden"], 1) if o["hidden"] else twins.Dense(c * h * w, 1, flat_in=(c, h, w)))
 
     def forward(self, x, masks):
         for i in range(1, len(self.layers) + 1):
@@ -121,7 +126,9 @@ class Discriminator(Half):
                 x = getattr(self, f"conv{i}_norm")(x)
             x = F.leaky_relu(x, self.slope) if self.slope else F.relu(x)
             x = x * next(masks)(x) if self.dropout else x
-        return self.dense(x.flatten(1))[:, 0]
+        x = x.flatten(1)
+        x = F.leaky_relu(self.fc(x), self.slope) if hasattr(self, "fc") else x
+        return self.dense(x)[:, 0]
 
 
 class Gan(nn.Module):
@@ -136,7 +143,7 @@ def initialise(net, seed=1):
     """gen's initial numbers: N(0, 0.02^2), norms of dcgan N(1, 0.02^2)."""
     twins.initialise(net, seed)
     for name, layer in net.named_modules():
-        if isinstance(layer, nn.BatchNorm2d) and net.o["net"] == "dcgan":
+        if isinstance(layer, (nn.BatchNorm1d, nn.BatchNorm2d)) and net.o["net"] == "dcgan":
             draw = initial_values(name + ".weight", len(layer.weight), "normal", 1, 1, seed)
             layer.weight.data.copy_(torch.from_numpy((1 + draw.astype(np.float64)).astype(np.float32)))
     return net
@@ -227,6 +234,7 @@ CASES = {  # preset, options that differ, pictures of a batch, their size where 
     "gan-camel": ("gdl-gan-camel", SGD, 8, None),
     "gan-wgan-gp-faces": ("wgan-gp-faces", {**SGD, "n-critic": 2, "d-lr": 1e-4}, 2, None),
     "gan-dcgan-small": ("dcgan-64", {"width": 4, "latent": 5}, 4, (22, 13, 2)),
+    "gan-dcgan-hidden": ("dcgan-64", {"width": 4, "latent": 5, "hidden": 12}, 4, (22, 13, 2)),
     "gan-camel-small": ("gdl-gan-camel", {}, 4, (8, 4, 1)),
     "gan-wgan-gp-small": ("dcgan-64", {"width": 4, "latent": 5, "loss": "wgan-gp", "n-critic": 2}, 4, (22, 13, 2)),
 }  # fmt: skip
