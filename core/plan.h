@@ -30,7 +30,7 @@ typedef enum gen_place { GEN_PLACE_NONE, GEN_PLACE_SLAB, GEN_PLACE_PARAM, GEN_PL
 /* Where a node's numbers are while the plan runs. */
 typedef struct gen_value {
     gen_place place;
-    int64_t offset;      /* elements from the start of the slab (multiple of 16 but for slices), or of the parameter */
+    int64_t offset;      /* elements from the start of the slab, or of the parameter; multiple of 16 */
     int32_t param;       /* PARAM: the node id of the parameter */
     int32_t first, last; /* SLAB: the steps between which it is alive; inputs from -1, outputs to n_steps */
     int32_t buffer;      /* values with the same buffer share memory: views and in-place results */
@@ -66,7 +66,7 @@ typedef struct gen_plan {
 gen_status gen_plan_new(const gen_graph *g, const gen_plan_request *request, gen_plan **plan, gen_error *err);
 void gen_plan_free(gen_plan *plan);
 
-/* Does the node show memory of its input: a reshape, a stop, or a slice that lies there in one piece? */
+/* Does the node show memory of its input: a reshape, a stop, or a slice that lies there in one piece and begins at 64 bytes? */
 bool gen_node_is_view(const gen_node *node);
 /* The node whose memory a node shows, views followed, and at which of its elements. */
 const gen_node *gen_node_view_base(const gen_node *node);

@@ -8,8 +8,17 @@
 
 #include <string.h>
 
-/* A slice of what lies in one piece: every axis before the cut one has length 1, every axis behind is whole, and the order is kept. A constant may be
- * stored as one number, so it has no pieces. */
+/* Where the first element of a slice lies in what it is cut from. */
+static int64_t slice_offset(const gen_node *node)
+{
+    const gen_shape *from = &node->in[0]->shape;
+    int64_t offset = 0, step = 1;
+    for (int32_t i = from->rank; i-- > 0; step *= from->dim[i]) offset += node->attr.start[i] * step;
+    return offset;
+}
+
+/* A slice of what lies in one piece: every axis before the cut one has length 1, every axis behind is whole, and the order is kept. It begins where a
+ * buffer could (libraries and vectors like 64 bytes). A constant may be stored as one number, so it has no pieces. */
 static bool is_piece(const gen_node *node)
 {
     const gen_shape *from = &node->in[0]->shape, *to = &node->shape;
@@ -17,7 +26,7 @@ static bool is_piece(const gen_node *node)
     while (cut < to->rank && to->dim[cut] == 1) cut++;
     for (int32_t i = cut; i < to->rank; i++)
         if ((i > cut && to->dim[i] != from->dim[i]) || (to->dim[i] > 1 && node->attr.step[i] != 1)) return false;
-    return gen_node_view_base(node->in[0])->op != GEN_OP_CONST;
+    return slice_offset(node) % PLAN_ALIGN_ELEMENTS == 0 && gen_node_view_base(node->in[0])->op != GEN_OP_CONST;
 }
 
 bool gen_node_is_view(const gen_node *node)
@@ -34,12 +43,8 @@ const gen_node *gen_node_view_base(const gen_node *node)
 int64_t gen_node_view_offset(const gen_node *node)
 {
     int64_t offset = 0;
-    for (; gen_node_is_view(node); node = node->in[0]) {
-        if (node->op != GEN_OP_SLICE) continue;
-        const gen_shape *from = &node->in[0]->shape;
-        int64_t step = 1;
-        for (int32_t i = from->rank; i-- > 0; step *= from->dim[i]) offset += node->attr.start[i] * step;
-    }
+    for (; gen_node_is_view(node); node = node->in[0])
+        if (node->op == GEN_OP_SLICE) offset += slice_offset(node);
     return offset;
 }
 

@@ -5,8 +5,6 @@
 
 #include "core/plan_parts.h"
 
-enum { ALIGN_ELEMENTS = 16 }; /* 64 bytes of floats */
-
 typedef struct buffer {
     int64_t count, offset;
     int32_t first, last; /* steps, both included */
@@ -27,7 +25,7 @@ static int32_t buffer_of(const memory *m, int32_t id)
 
 static int64_t round_up(int64_t count)
 {
-    return (count + ALIGN_ELEMENTS - 1) / ALIGN_ELEMENTS * ALIGN_ELEMENTS;
+    return (count + PLAN_ALIGN_ELEMENTS - 1) / PLAN_ALIGN_ELEMENTS * PLAN_ALIGN_ELEMENTS;
 }
 
 static void start_buffer(memory *m, int32_t id, int32_t first)

@@ -4,6 +4,8 @@
 
 #include "core/plan.h"
 
+enum { PLAN_ALIGN_ELEMENTS = 16 }; /* 64 bytes of floats: where every value begins */
+
 typedef enum unit_kind { UNIT_NODE, UNIT_EPILOGUE, UNIT_CHAIN } unit_kind;
 
 typedef struct plan_unit {

@@ -244,6 +244,7 @@ TEST(plan_slices_of_one_piece_are_views_and_stay_whole)
              *flipped = gen_flip(g, first, 1);
     assert_true(gen_node_is_view(first) && gen_node_view_offset(first) == COLS && gen_node_view_base(first) == twice);
     assert_false(gen_node_is_view(column) || gen_node_is_view(flipped));
+    assert_false(gen_node_is_view(gen_slice(g, first, 1, 1, 3)));  /* begins at 4 bytes */
     gen_output(g, "y", gen_add(g, twice, gen_scale(g, first, 2))); /* row 1 is read by all rows */
     gen_output(g, "row", gen_reshape(g, first, GEN_SHAPE(COLS)));
     gen_device *device = open_cpu();
