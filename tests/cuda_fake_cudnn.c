@@ -300,6 +300,7 @@ static double load(const tensor *t, int64_t at)
 {
     float number;
     uint32_t bits = 0;
+    if (!t->data) fail_msg("a tensor that is only between operations is read");
     if (!t->bf16) return (double)((const float *)(const void *)t->data)[at];
     bits = (uint32_t)((const uint16_t *)(const void *)t->data)[at] << 16;
     memcpy(&number, &bits, sizeof number);
@@ -311,6 +312,7 @@ static void store(const tensor *t, int64_t at, double value)
 {
     float number = (float)value;
     uint32_t bits;
+    if (!t->data) fail_msg("a tensor that is only between operations is written");
     if (!t->bf16) {
         ((float *)(void *)t->data)[at] = number;
         return;
@@ -388,14 +390,16 @@ static void read_convolution(work *k, const descriptor *op, const descriptor *pa
           DNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DW, DNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_DY,
           DNN_ATTR_OPERATION_CONVOLUTION_BWD_FILTER_CONV_DESC },
     };
-    const int *name = names[0];
-    while (name[0] != op->type) name += 5;
+    int direction = 0;
+    while (direction < 3 && names[direction][0] != op->type) direction++;
+    if (direction == 3) fail_msg("the first operation, of type %d, is no convolution", op->type);
+    const int *name = names[direction];
     const descriptor *window = child_of(op, name[4]);
     k->operation = op->type;
     k->x = read_tensor(child_of(op, name[1]), pack);
     k->w = read_tensor(child_of(op, name[2]), pack);
     k->y = read_tensor(child_of(op, name[3]), pack);
-    k->result = result ? read_tensor(result, pack) : name == names[0] ? k->y : name == names[1] ? k->x : k->w;
+    k->result = result ? read_tensor(result, pack) : direction == 0 ? k->y : direction == 1 ? k->x : k->w;
     memcpy(k->pad, value_of(window, DNN_ATTR_CONVOLUTION_PRE_PADDINGS), sizeof k->pad);
     memcpy(k->stride, value_of(window, DNN_ATTR_CONVOLUTION_FILTER_STRIDES), sizeof k->stride);
     memcpy(k->dilation, value_of(window, DNN_ATTR_CONVOLUTION_DILATIONS), sizeof k->dilation);
@@ -403,13 +407,14 @@ static void read_convolution(work *k, const descriptor *op, const descriptor *pa
 
 static int fake_execute(void *handle, void *the_plan, void *the_pack)
 {
-    const descriptor *plan = the_plan, *pack = the_pack, *ops[MAX_OPS], *result = NULL;
+    const descriptor *plan = the_plan, *pack = the_pack, *ops[MAX_OPS] = { NULL }, *result = NULL;
     void *stream = *(void **)handle;
     work k = { .workspace_bytes = engines[plan->engine].workspace };
     assert_true(plan->finalized && pack->finalized);
     if (fake_cudnn_fails) return FAILED;
     int n = (int)count_of(plan->graph, DNN_ATTR_OPERATIONGRAPH_OPS);
     memcpy(ops, value_of(plan->graph, DNN_ATTR_OPERATIONGRAPH_OPS), (size_t)n * sizeof *ops);
+    if (!ops[0]) fail_msg("a graph without operations");
     for (int i = 1; i < n; i++) {
         bool adds = find_attribute(ops[i], DNN_ATTR_OPERATION_POINTWISE_BDESC) != NULL;
         k.mode[k.n_after] =

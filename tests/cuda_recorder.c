@@ -209,7 +209,7 @@ static int32_t next_node(cuda_recorder *r, const recorded_graph *g, const bool *
     int32_t ready[WINDOW], n = 0;
     for (int32_t i = first; i < g->n && n < WINDOW && i < first + 8 * WINDOW; i++)
         if (!done[i] && is_ready(&g->node[i], done)) ready[n++] = i;
-    assert_true(n > 0);
+    if (!n) fail_msg("no node can run: the graph goes in circles");
     r->dice = r->dice * 1664525u + 1013904223u; /* Numerical Recipes' quick generator */
     return ready[(r->dice >> 16) % (uint32_t)n];
 }

@@ -283,27 +283,33 @@ static void keep_descriptor(found_plan *found, maker *m, const void *descriptor)
         if (m->made[i] == descriptor) keep(found, m, i);
 }
 
+/* Is there a plan of it? Then that is what was found. */
+static bool take(maker *m, found_plan *found, const candidate *of)
+{
+    found->execution = plan_for(found->dnn, of->config, &found->plan.workspace_bytes);
+    if (!found->execution) return false;
+    found->plan.engine = of->engine;
+    found->plan.on_tensor_cores = of->on_tensor_cores;
+    keep_descriptor(found, m, of->config);
+    return true;
+}
+
 /* The first that will do, those on tensor cores before the others. */
 static void choose(maker *m, found_plan *found, void *graph, int mode)
 {
     void *configs[MAX_CONFIGS];
-    candidate good[MAX_CONFIGS];
-    int n = 0;
+    candidate plain[MAX_CONFIGS];
+    int n_plain = 0;
     int64_t n_configs = ask_heuristics(m, found->dnn, graph, mode, configs);
-    for (int64_t i = 0; i < n_configs; i++) {
-        good[n] = (candidate){ .config = configs[i], .engine = -1 };
-        n += will_do(m, &found->plan.conv, &good[n]);
-    }
     found->plan.n_configs += (int32_t)n_configs;
-    for (int plain = 0; plain < 2; plain++)
-        for (int i = 0; i < n && !found->execution; i++) {
-            if (good[i].on_tensor_cores == (bool)plain) continue;
-            found->execution = plan_for(found->dnn, good[i].config, &found->plan.workspace_bytes);
-            if (!found->execution) continue;
-            found->plan.engine = good[i].engine;
-            found->plan.on_tensor_cores = good[i].on_tensor_cores;
-            keep_descriptor(found, m, good[i].config);
-        }
+    for (int64_t i = 0; i < n_configs; i++) {
+        candidate c = { .config = configs[i], .engine = -1 };
+        if (!will_do(m, &found->plan.conv, &c)) continue;
+        if (!c.on_tensor_cores) plain[n_plain++] = c;
+        else if (take(m, found, &c)) return;
+    }
+    for (int i = 0; i < n_plain; i++)
+        if (take(m, found, &plain[i])) return;
 }
 
 /* The general heuristics first; those of last resort know only slow engines. */

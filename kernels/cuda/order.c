@@ -82,11 +82,17 @@ static double count(const gen_view *view)
     return (double)gen_shape_count(&view->shape);
 }
 
+/* What a matmul sums over. */
+static double terms_of(const gen_call *c)
+{
+    const gen_shape *a = &c->in[0].shape;
+    return (double)a->dim[a->rank - (c->attr->trans_a ? 2 : 1)];
+}
+
 static double products_of(const gen_call *c)
 {
-    const gen_shape *a = c->n_in ? &c->in[0].shape : NULL;
     switch (c->op) {
-    case GEN_OP_MATMUL: return count(&c->out[0]) * (double)a->dim[a->rank - (c->attr->trans_a ? 2 : 1)];
+    case GEN_OP_MATMUL: return count(&c->out[0]) * terms_of(c);
     case GEN_OP_CONV2D: return count(&c->out[0]) * count(&c->in[1]) / (double)c->in[1].shape.dim[3];
     case GEN_OP_CONV2D_T: return count(&c->in[0]) * count(&c->in[1]) / (double)c->in[1].shape.dim[3];
     case GEN_OP_CONV2D_W: return count(&c->in[1]) * count(&c->out[0]) / (double)c->out[0].shape.dim[3];
