@@ -79,6 +79,7 @@ static void pack_block(const gen_call *c, const sizes *s, int gates, int64_t blo
 typedef struct step_at { /* of a part: time, its first unit, how many of a vector count */
     int64_t t, u;
     int some;
+    bool zeros; /* the state that enters is 0 */
 } step_at;
 
 /* What a row of a tile reads and writes beside the product lies far apart in memory: it is asked for while the product keeps the multipliers busy. */
@@ -86,6 +87,7 @@ typedef struct ahead {
     const float *in, *out; /* of the first row: gates' inputs gates H a row, h apart; planes H a row, plane apart */
     int64_t h, plane;
     int gates;
+    bool zeros;
 } ahead;
 
 VEC_INLINE void ask_for(const ahead *next, int64_t row)
@@ -104,7 +106,7 @@ VEC_INLINE void recur(const int rows, const int gates, const float *restrict bef
         VEC_UNROLL
         for (int g = 0; g < gates; g++) acc[r][g] = vec_set(0);
     }
-    if (!before) return;
+    if (next->zeros) return;
     for (int64_t row = 0, k = 0; row < rows; row++) {
         ask_for(next, row);
         for (int64_t end = h * (row + 1) / rows; k < end; k++, packed += gates * VEC_W) {
@@ -121,7 +123,7 @@ VEC_INLINE void recur(const int rows, const int gates, const float *restrict bef
     }
 }
 
-/* rows samples from n on; before: their states [rows,H], NULL when all are zeros */
+/* rows samples from n on; before: their states [rows,H] */
 VEC_INLINE void lstm_tile(const int rows, const gen_call *c, const sizes *s, step_at at, int64_t n, const float *before,
                           const float *packed)
 {
@@ -130,7 +132,7 @@ VEC_INLINE void lstm_tile(const int rows, const gen_call *c, const sizes *s, ste
     const float *cell = at.t ? y + 4 * plane - s->n * h : (const float *)c->in[3].data + n * h;
     const float *x = (const float *)c->in[0].data + (at.t * s->n + n) * 4 * h + at.u;
     vecf a[FORWARD_ROWS][MAX_GATES];
-    recur(rows, 4, before, packed, &(ahead){ x, y + at.u, h, plane, 4 }, a);
+    recur(rows, 4, before, packed, &(ahead){ x, y + at.u, h, plane, 4, at.zeros }, a);
     for (int r = 0; r < rows; r++) {
         float *to = y + r * h + at.u;
         const float *in = x + r * 4 * h;
@@ -157,7 +159,7 @@ VEC_INLINE void gru_tile(const int rows, const gen_call *c, const sizes *s, step
     const float *x = (const float *)c->in[0].data + (at.t * s->n + n) * 3 * h + at.u;
     const float *bias = (const float *)c->in[2].data + at.u;
     vecf a[FORWARD_ROWS][MAX_GATES];
-    recur(rows, 3, before, packed, &(ahead){ x, y + at.u, h, plane, 3 }, a);
+    recur(rows, 3, before, packed, &(ahead){ x, y + at.u, h, plane, 3, at.zeros }, a);
     for (int r = 0; r < rows; r++) {
         float *to = y + r * h + at.u;
         const float *in = x + r * 3 * h;
@@ -177,19 +179,24 @@ VEC_INLINE void gru_tile(const int rows, const gen_call *c, const sizes *s, step
 VEC_INLINE void tile_forward(const int rows, const bool gru, const gen_call *c, const sizes *s, step_at at, int64_t n,
                              const float *before, const float *packed)
 {
-    if (before) before += n * s->h;
+    before += n * s->h;
     if (gru) gru_tile(rows, c, s, at, n, before, packed);
     else lstm_tile(rows, c, s, at, n, before, packed);
 }
 
-/* The states that enter step t; NULL for zeros, which is how most sequences begin. */
+/* The states that enter step t. */
 VEC_INLINE const float *states_before(const bool gru, const gen_call *c, const sizes *s, int64_t t)
 {
-    int64_t count = s->n * s->h, i = 0;
-    if (t) return (const float *)c->out[0].data + ((gru ? 4 : 5) * s->t + t - 1) * count;
-    const float *first = c->in[gru ? 3 : 2].data;
-    while (i < count && first[i] == 0) i++;
-    return i < count ? first : NULL;
+    if (t) return (const float *)c->out[0].data + ((gru ? 4 : 5) * s->t + t - 1) * s->n * s->h;
+    return c->in[gru ? 3 : 2].data;
+}
+
+/* As most sequences begin. */
+static bool all_zeros(const float *x, int64_t n)
+{
+    int64_t i = 0;
+    while (i < n && x[i] == 0) i++;
+    return i == n;
 }
 
 VEC_INLINE void run_forward(const bool gru, const gen_call *c, const cpu_job *job)
@@ -202,8 +209,9 @@ VEC_INLINE void run_forward(const bool gru, const gen_call *c, const cpu_job *jo
         pack_block(c, &s, gates, job->part, packed);
         return;
     }
-    step_at at = { job->phase - 1, u, lanes(s.h - u) };
+    step_at at = { job->phase - 1, u, lanes(s.h - u), false };
     const float *before = states_before(gru, c, &s, at.t);
+    at.zeros = at.t == 0 && all_zeros(before, s.n * s.h);
     for (; n + FORWARD_ROWS <= s.n; n += FORWARD_ROWS) tile_forward(FORWARD_ROWS, gru, c, &s, at, n, before, packed);
     for (; n + 2 <= s.n; n += 2) tile_forward(2, gru, c, &s, at, n, before, packed);
     if (n < s.n) tile_forward(1, gru, c, &s, at, n, before, packed);

@@ -199,6 +199,7 @@ static void join_columns(const plan *p, fold f, const float *x, const float *shi
     }
 }
 
+/* shift: [A][B], for FOLD_EXP. */
 static void join_chunks(const cpu_job *job, const plan *p, fold f, const float *shift, float *y)
 {
     int64_t begin, end;
@@ -206,7 +207,7 @@ static void join_chunks(const cpu_job *job, const plan *p, fold f, const float *
     for (int64_t i = begin, n; i < end; i += n) {
         int64_t a = i / p->b, b = i % p->b;
         n = min64(JOINED, min64(end - i, p->b - b));
-        join_columns(p, f, (const float *)job->shared + a * p->chunks * p->b + b, shift ? shift + i : NULL, y + i, n);
+        join_columns(p, f, (const float *)job->shared + a * p->chunks * p->b + b, shift + i, y + i, n);
     }
 }
 
@@ -218,7 +219,7 @@ static void run(const gen_call *c, const cpu_job *job)
     float *first = p.chunks > 1 || lse ? chunks : y;
     if (job->phase == 0 && c->op == GEN_OP_SUM) fold_chunks(FOLD_SUM, c, job, &p, NULL, first);
     else if (job->phase == 0) fold_chunks(FOLD_MAX, c, job, &p, NULL, first);
-    else if (job->phase == 1) join_chunks(job, &p, c->op == GEN_OP_SUM ? FOLD_SUM : FOLD_MAX, NULL, lse ? largest : y);
+    else if (job->phase == 1) join_chunks(job, &p, c->op == GEN_OP_SUM ? FOLD_SUM : FOLD_MAX, y, lse ? largest : y);
     else if (job->phase == 2) fold_chunks(FOLD_EXP, c, job, &p, largest, chunks);
     else join_chunks(job, &p, FOLD_EXP, largest, y);
 }
