@@ -21,7 +21,7 @@
 
 typedef struct cyclegan_options {
     const char *a, *b, *net, *up, *order, *pool_style, *init;
-    int64_t blocks, ngf, ndf, crop, pool, flip;
+    int64_t blocks, ngf, ndf, crop, pool, flip, residual;
     double cycle, identity, d_weight;
 } cyclegan_options;
 
@@ -34,6 +34,7 @@ static const gen_option options[] = {
     { "ngf",        OPT_INT,    offsetof(cyclegan_options, ngf),        "64",  1, 1024, NULL, "channels", "of the generator's first layer", 0 },
     { "ndf",        OPT_INT,    offsetof(cyclegan_options, ndf),        "64",  1, 1024, NULL, "channels", "of the discriminator's first layer", 0 },
     { "up",         OPT_CHOICE, offsetof(cyclegan_options, up),         "conv-transpose", 0, 0, "conv-transpose|nearest", NULL, "how net resnet grows; nearest leaves no checkerboard", 0 },
+    { "residual",   OPT_BOOL,   offsetof(cyclegan_options, residual),   "0",   0, 1, NULL, NULL, "the generator says what to change: its answer is added to the picture, whose light then need not pass its norms", 0 },
     { "init",       OPT_CHOICE, offsetof(cyclegan_options, init),       "normal", 0, 0, "normal|keras", NULL, "initial weights: N(0, 0.02^2), or Glorot's", 0 },
     { "cycle",      OPT_FLOAT,  offsetof(cyclegan_options, cycle),      "10",  0, 1e4, NULL, NULL, "weight of the cycle loss", 0 },
     { "identity",   OPT_FLOAT,  offsetof(cyclegan_options, identity),   "5",   0, 1e4, NULL, NULL, "weight of the identity loss: it keeps the colours", 0 },
@@ -173,9 +174,12 @@ static gen_node *unet(gen_graph *g, const cyclegan_options *o, const char *net, 
     return gen_tanh(g, nn_conv(g, gen_upsample(g, h, 2), name, x->shape.dim[3], same));
 }
 
+/* Instance norm takes the light and contrast of a picture away, and a generator has to smuggle them through as patterns; where it may add to the picture
+ * instead, they stay. */
 static gen_node *generator(gen_graph *g, const cyclegan_options *o, const char *net, gen_node *x)
 {
-    return !strcmp(o->net, "unet") ? unet(g, o, net, x) : resnet(g, o, net, x);
+    gen_node *y = !strcmp(o->net, "unet") ? unet(g, o, net, x) : resnet(g, o, net, x);
+    return o->residual ? gen_clamp(g, gen_add(g, x, y), -1, 1) : y;
 }
 
 /* ---- discriminators: x[N,H,W,C] -> [N,h,w,1], one judgement a patch ---------------------------------------------------------------- */
@@ -491,12 +495,12 @@ static void translate(gen_graph *g, const gen_model_context *m)
     gen_output(g, "y", to_unit(g, generator(g, options_of(m), m->direction ? "g_ba" : "g_ab", x)));
 }
 
-/* Of net resnet; net unet's layers skip to others. Halving and doubling see one more place on one side. */
+/* Of net resnet; net unet's layers skip to others, and a residual's last to the picture. Halving and doubling see one more place on one side. */
 static int32_t stages(const gen_model_context *m, gen_stage *stage)
 {
     const cyclegan_options *o = options_of(m);
     int32_t n = resnet_stages(o), grown = n - 3;
-    if (!strcmp(o->net, "unet") || n > GEN_MAX_STAGES) return 0;
+    if (!strcmp(o->net, "unet") || o->residual || n > GEN_MAX_STAGES) return 0;
     bool nearest = !strcmp(o->up, "nearest");
     for (int32_t i = 0; i < n; i++) {
         int32_t level = i < FIRST_BLOCK ? i : i < grown ? 2 : i == grown ? 1 : 0; /* of halvings, in the result */

@@ -25,6 +25,7 @@ TEST(golden_cyclegans_with_pools_in_double_precision_agree_to_1e_6)
 {
     golden_check("cyclegan-pool", "cpu64", "auto", GOLDEN_STEPS, 1e-6);
     golden_check("cyclegan-append", "cpu64", "auto", GOLDEN_STEPS, 1e-6);
+    golden_check("cyclegan-residual", "cpu64", "auto", GOLDEN_STEPS, 1e-6);
 }
 
 /* ---- weights that come alone ---- */

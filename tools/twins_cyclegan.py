@@ -15,7 +15,8 @@ import golden
 import twins
 
 OPTIONS = {"net": "resnet", "blocks": 6, "ngf": 64, "ndf": 64, "up": "conv-transpose", "init": "normal", "cycle": 10.0, "identity": 5.0,
-           "d-weight": 0.5, "order": "generators-first", "pool": 50, "pool-style": "swap"}  # fmt: skip
+           "d-weight": 0.5, "order": "generators-first", "pool": 50, "pool-style": "swap",
+           "residual": 0}  # fmt: skip
 TRAINING = {"crop": 0, "flip": 0, "ema": 0, "schedule": "constant"}
 
 
@@ -82,6 +83,19 @@ class Unet(nn.Module):
         return torch.tanh(self.out(twice(x)))
 
 
+class Residual(nn.Module):
+    """--residual: what to change, under the names of the generator itself."""
+
+    def __init__(self, net):
+        super().__init__()
+        self.__dict__["net"] = net
+        for name, part in net.named_children():
+            setattr(self, name, part)
+
+    def forward(self, x):
+        return torch.clamp(x + self.net(x), -1, 1)
+
+
 class Discriminator(nn.Module):
     """Judgements of patches of 70 px."""
 
@@ -104,7 +118,7 @@ class CycleGan(nn.Module):
         super().__init__()
         self.o, same = o, o["net"] == "unet"
         make = lambda: Unet(channels, o["ngf"]) if same else Resnet(channels, o["ngf"], o["blocks"], o["up"])
-        self.g_ab, self.g_ba = make(), make()
+        self.g_ab, self.g_ba = (Residual(make()) if o["residual"] else make() for _ in "ab")
         self.d_a, self.d_b = (Discriminator(channels, o["ndf"], same) for _ in "ab")
 
 
@@ -211,6 +225,7 @@ CASES = {  # options that differ, n pictures, height, width, channels
     "cyclegan-resnet": ({**SMALL, **SGD, "ngf": 8, "pool": 0}, (4, 60, 52, 3)),
     "cyclegan-unet": ({**SMALL, **SGD, "net": "unet", "init": "keras", "order": "discriminators-first", "pool": 0, "identity": 2.0, "d-weight": 1.0}, (4, 48, 32, 3)),
     "cyclegan-pool": ({**SMALL, "lr": 2e-4, "beta1": 0.5, "pool": 3}, (4, 32, 36, 1)),
+    "cyclegan-residual": ({**SMALL, "lr": 2e-4, "beta1": 0.5, "residual": 1, "pool": 0}, (2, 32, 36, 1)),
     "cyclegan-append": ({**SMALL, "lr": 2e-4, "beta1": 0.5, "net": "unet", "order": "discriminators-first", "pool": 3, "pool-style": "append"}, (2, 32, 32, 1)),
 }  # fmt: skip
 GENERATORS = {  # options, height, width, channels
