@@ -37,3 +37,10 @@ void shell_need(const char *words)
 {
     if (!strstr(shell_out, words)) fail_msg("no '%s' in:\n%s", words, shell_out);
 }
+
+void shell_expect(const char *folder, const char *words, int code, const char *says)
+{
+    int was = shell_gen(folder, words);
+    if (was != code) fail_msg("gen %s: exit code %d, expected %d; it said: %s", words, was, code, shell_out);
+    shell_need(says);
+}

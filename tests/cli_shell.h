@@ -12,5 +12,7 @@ extern char shell_out[8192];
 void shell_need_binary(void); /* without one the test is skipped */
 int shell_gen(const char *folder, const char *words);
 void shell_need(const char *words); /* in shell_out */
+/* Both: it exits with the code and says the words. */
+void shell_expect(const char *folder, const char *words, int code, const char *says);
 
 #endif

@@ -118,7 +118,7 @@ double test_model_steps(test_model *t, gen_program *train, int first, int last)
     return loss;
 }
 
-static float *values_of(test_model *t, int32_t i, int64_t *count)
+float *test_model_values(test_model *t, int32_t i, int64_t *count)
 {
     gen_error err = { 0 };
     gen_param_info p = gen_params_get(t->params, i);
@@ -134,12 +134,12 @@ void test_model_learns(test_model *t, int steps)
     int32_t n = gen_params_count(t->params);
     float **before = gen_arena_alloc(t->arena, (size_t)n * sizeof *before);
     int64_t count;
-    for (int32_t i = 0; i < n; i++) before[i] = values_of(t, i, &count);
+    for (int32_t i = 0; i < n; i++) before[i] = test_model_values(t, i, &count);
     double first = test_model_steps(t, train, 0, 1), last = test_model_steps(t, train, 1, steps);
     if (!(last < first)) fail_msg("%s: the loss went from %g to %g", t->model->name, first, last);
     for (int32_t i = 0; i < n; i++) {
         gen_param_info p = gen_params_get(t->params, i);
-        float *after = values_of(t, i, &count);
+        float *after = test_model_values(t, i, &count);
         bool moved = false;
         for (int64_t k = 0; k < count; k++) {
             if (!isfinite((double)after[k])) fail_msg("%s: %s is not finite", t->model->name, p.name);

@@ -23,6 +23,8 @@ void test_model_open(test_model *t, const char *model, const char *preset, const
 void test_model_close(test_model *t);
 gen_program *test_model_program(test_model *t, void (*build)(gen_graph *g, const gen_model_context *m));
 int64_t test_model_count(const test_model *t, const char *prefix); /* learned parameters */
+/* Values of parameter i [*count], in the test's arena. */
+float *test_model_values(test_model *t, int32_t i, int64_t *count);
 /* Steps first..last-1 on the same pictures; returns the last loss, which must be finite. */
 double test_model_steps(test_model *t, gen_program *train, int first, int last);
 /* Some steps: each loss finite, each learned parameter has moved and is finite, the loss is lower than at first. */

@@ -65,10 +65,8 @@ TEST(cli_composes_the_same_for_any_threads)
     if (shell_gen(folder, "train music --data tunes --tokens pairs --attention 1 --out r" TINY))
         fail_msg("%s", shell_out);
     shell_need("test tokens:  loss");
-    assert_int_equal(shell_gen(folder, "compose r -o a.mid --seed 5 --bars 4 --threads 1"), 0);
-    shell_need("4 bars");
-    assert_int_equal(shell_gen(folder, "compose r -o b.mid --seed 5 --bars 4 --threads 2 --json"), 0);
-    shell_need("\"bars\":4");
+    shell_expect(folder, "compose r -o a.mid --seed 5 --bars 4 --threads 1", 0, "4 bars");
+    shell_expect(folder, "compose r -o b.mid --seed 5 --bars 4 --threads 2 --json", 0, "\"bars\":4");
     same_files(folder, "a.mid", "b.mid");
     if (shell_gen(
             folder,
@@ -76,8 +74,7 @@ TEST(cli_composes_the_same_for_any_threads)
         fail_msg("%s", shell_out);
     int minor = strstr(shell_out, "minor,") != NULL; /* what it sounds like, which is D minor or has its notes */
     shell_need(minor ? "bars, D minor, seed" : "bars, F major (the notes of D minor), seed");
-    assert_int_equal(shell_gen(folder, "info c.mid"), 0);
-    shell_need("Cello");
+    shell_expect(folder, "info c.mid", 0, "Cello");
     shell_need("tempo 90");
     if (shell_gen(folder, "eval r --pieces 3 --bars 2 --baseline kneser-ney --json")) fail_msg("%s", shell_out);
     shell_need("\"perplexity\"");
@@ -89,8 +86,7 @@ TEST(cli_composes_the_same_for_any_threads)
 TEST(cli_counts_the_cello_models_parameters_both_ways)
 {
     const char *folder = prepare();
-    assert_int_equal(shell_gen(folder, "info gdl-cello"), 0);
-    shell_need("trainable parameters 1140170");
+    shell_expect(folder, "info gdl-cello", 0, "trainable parameters 1140170");
     shell_need("as Keras counts: 1138122");
 }
 
@@ -98,18 +94,12 @@ TEST(cli_says_why_it_cannot_compose)
 {
     const char *folder = prepare();
     if (shell_gen(folder, "train music --data tunes --tokens melody --out r" TINY)) fail_msg("%s", shell_out);
-    assert_int_equal(shell_gen(folder, "compose r -o x.png"), 2);
-    shell_need(".mid");
-    assert_int_equal(shell_gen(folder, "compose r -o x.mid --key H"), 2);
-    shell_need("D minor");
-    assert_int_equal(shell_gen(folder, "compose r -o x.mid --instrument kazoo"), 2);
-    shell_need("General MIDI");
-    assert_int_equal(shell_gen(folder, "compose r -o x.mid --prime tunes/tune03.mid --bars 2"), 2);
-    shell_need("has 7.5 bars already");
-    assert_int_equal(shell_gen(folder, "compose r -o x.mid --prime no.mid"), 1);
-    shell_need("no.mid");
-    assert_int_equal(shell_gen(folder, "sample r"), 1);
-    shell_need("gen compose r");
+    shell_expect(folder, "compose r -o x.png", 2, ".mid");
+    shell_expect(folder, "compose r -o x.mid --key H", 2, "D minor");
+    shell_expect(folder, "compose r -o x.mid --instrument kazoo", 2, "General MIDI");
+    shell_expect(folder, "compose r -o x.mid --prime tunes/tune03.mid --bars 2", 2, "has 7.5 bars already");
+    shell_expect(folder, "compose r -o x.mid --prime no.mid", 1, "no.mid");
+    shell_expect(folder, "sample r", 1, "gen compose r");
     assert_int_equal(shell_gen(folder, "train music --data cats.txt --out s --tokens pairs" TINY), 1);
     assert_int_equal(shell_gen(folder, "eval r --baseline kneser-ney --data tunes/tune00.mid"), 0);
 }
@@ -118,21 +108,16 @@ TEST(cli_trains_on_text_and_goes_on_with_it)
 {
     const char *folder = prepare();
     if (shell_gen(folder, "train text --data cats.txt --out r" TINY)) fail_msg("%s", shell_out);
-    assert_int_equal(shell_gen(folder, "sample r --prime 'The cat' --n 30 --seed 2 --threads 1"), 0);
-    shell_need("The cat");
+    shell_expect(folder, "sample r --prime 'The cat' --n 30 --seed 2 --threads 1", 0, "The cat");
     assert_int_equal(shell_gen(folder, "sample r --prime 'The cat' --n 30 --seed 2 -o a.txt --threads 1"), 0);
     assert_int_equal(shell_gen(folder, "sample r --prime 'The cat' --n 30 --seed 2 -o b.txt --threads 2"), 0);
     same_files(folder, "a.txt", "b.txt");
-    assert_int_equal(shell_gen(folder, "eval r"), 0);
-    shell_need("perplexity");
+    shell_expect(folder, "eval r", 0, "perplexity");
     if (shell_gen(folder, "train text --data cats.txt --tokens words --bidirectional --out two" TINY))
         fail_msg("%s", shell_out);
     assert_int_equal(shell_gen(folder, "eval two"), 0);
-    assert_int_equal(shell_gen(folder, "sample two"), 1);
-    shell_need("cannot go on with one");
+    shell_expect(folder, "sample two", 1, "cannot go on with one");
     if (shell_gen(folder, "train text --data tunes/../dogs.txt --out dogs" TINY)) fail_msg("%s", shell_out);
-    assert_int_equal(shell_gen(folder, "sample r --weights dogs/checkpoints/latest"), 1);
-    shell_need("its vocabulary is not that of r");
-    assert_int_equal(shell_gen(folder, "train text --out three"), 2);
-    shell_need("needs --data");
+    shell_expect(folder, "sample r --weights dogs/checkpoints/latest", 1, "its vocabulary is not that of r");
+    shell_expect(folder, "train text --out three", 2, "needs --data");
 }

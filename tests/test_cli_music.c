@@ -44,15 +44,13 @@ static gen_bytes read_made(const char *folder, const char *name, gen_arena *aren
 TEST(cli_info_says_what_is_in_a_tune)
 {
     const char *folder = prepare();
-    assert_int_equal(shell_gen(folder, "info tune.mid"), 0);
-    shell_need("format 1, 4 tracks, 6 notes, 0:04.000");
+    shell_expect(folder, "info tune.mid", 0, "format 1, 4 tracks, 6 notes, 0:04.000");
     shell_need("tempo 90 quarters a minute, time 3/4, sounds like C major");
     shell_need("melody");
     shell_need("C4 to G4     Cello");
     shell_need("b\xc3\xa4sse");
     shell_need("drums");
-    assert_int_equal(shell_gen(folder, "info tune.mid --json"), 0);
-    shell_need("\"seconds\":4");
+    shell_expect(folder, "info tune.mid --json", 0, "\"seconds\":4");
     shell_need("\"key\":\"C major\"");
 }
 
@@ -108,8 +106,7 @@ TEST(cli_convert_to_json_and_back_keeps_every_note)
     assert_int_equal(shell_gen(folder, "convert tune.mid tune.json"), 0);
     assert_int_equal(shell_gen(folder, "convert tune.json again.mid"), 0);
     check_same_notes(folder, "again.mid");
-    assert_int_equal(shell_gen(folder, "info again.mid"), 0);
-    shell_need("time 3/4");
+    shell_expect(folder, "info again.mid", 0, "time 3/4");
     shell_need("melody");
 }
 
@@ -130,8 +127,7 @@ TEST(cli_convert_to_tokens_and_back_keeps_what_tokens_can_say)
         assert_memory_equal(a.data, b.data, a.size);
         assert_int_equal(!strstr((char *)a.data, "\"quarters_per_minute\":90,"), k == 1);
     }
-    assert_int_equal(shell_gen(folder, "convert tune.mid a.mid --tokens beats"), 2);
-    shell_need("--tokens beats is of what is written as .json");
+    shell_expect(folder, "convert tune.mid a.mid --tokens beats", 2, "--tokens beats is of what is written as .json");
     assert_int_equal(shell_gen(folder, "convert tune.mid a.json --tokens beat"), 2);
     gen_arena_free(arena);
 }
@@ -142,17 +138,13 @@ TEST(cli_looks_at_music_that_is_no_midi)
     const char *folder = prepare();
     assert_int_equal(shell_gen(folder, "convert tune.mid notes.json"), 0);
     assert_int_equal(shell_gen(folder, "convert tune.mid tokens.json --tokens beats"), 0);
-    assert_int_equal(shell_gen(folder, "convert tune.mid roll.npy"), 0);
-    shell_need("roll.npy: 24 steps"); /* six quarters */
+    shell_expect(folder, "convert tune.mid roll.npy", 0, "roll.npy: 24 steps"); /* six quarters */
     gen_arena *arena = gen_arena_new();
     test_write_tune(gen_path_join(arena, folder, "one.mid"), tune, 1, &(gen_midi_plan){ 0 });
     gen_arena_free(arena);
-    assert_int_equal(shell_gen(folder, "convert one.mid one.json"), 0);
-    shell_need("one.json: 1 note\n");
-    assert_int_equal(shell_gen(folder, "info notes.json"), 0);
-    shell_need("music as JSON; as MIDI, format 1, 4 tracks, 6 notes, 0:04.000");
-    assert_int_equal(shell_gen(folder, "info tokens.json --json"), 0);
-    shell_need("\"notes\":5");
+    shell_expect(folder, "convert one.mid one.json", 0, "one.json: 1 note\n");
+    shell_expect(folder, "info notes.json", 0, "music as JSON; as MIDI, format 1, 4 tracks, 6 notes, 0:04.000");
+    shell_expect(folder, "info tokens.json --json", 0, "\"notes\":5");
     int code = shell_gen(folder, "plot roll.npy --tempo 90 -o roll.png");
     if (!strstr(shell_out, "cairo")) assert_int_equal(code, 0);
     code = shell_gen(folder, "render roll.npy --tempo 90 --tail 1 -o roll.wav");
@@ -168,41 +160,36 @@ TEST(cli_convert_to_a_roll_and_back_keeps_what_a_roll_can_say)
     gen_error err = { 0 };
     gen_arena *arena = gen_arena_new();
     gen_npy roll;
-    assert_int_equal(shell_gen(folder, "convert tune.mid roll.npy --pitches 88 --steps-per-quarter 2"), 0);
-    shell_need("left out: 1 notes of drums, 0 of other pitches");
+    shell_expect(folder, "convert tune.mid roll.npy --pitches 88 --steps-per-quarter 2", 0,
+                 "left out: 1 notes of drums, 0 of other pitches");
     gen_bytes file = read_made(folder, "roll.npy", arena);
     TEST_OK(gen_npy_read(file.data, file.size, arena, &roll, &err));
     assert_int_equal(roll.dims[0] * 1000 + roll.dims[1], 12088);
     assert_true(roll.values[60 - 21] == 100.0F / 127 && roll.values[2 * 88 + 60 - 21] == 0);
     assert_int_equal(shell_gen(folder, "convert roll.npy roll.mid --tempo 90 --steps-per-quarter 2"), 0);
-    assert_int_equal(shell_gen(folder, "info roll.mid"), 0);
-    shell_need("5 notes, 0:04.000");
+    shell_expect(folder, "info roll.mid", 0, "5 notes, 0:04.000");
     gen_arena_free(arena);
 }
 
 TEST(cli_convert_refuses_what_it_cannot)
 {
     const char *folder = prepare();
-    assert_int_equal(shell_gen(folder, "convert tune.mid tune.png"), 2);
-    shell_need("no way from .mid to .png; gen converts music");
+    shell_expect(folder, "convert tune.mid tune.png", 2, "no way from .mid to .png; gen converts music");
     assert_int_equal(shell_gen(folder, "convert tune.mid"), 2);
     assert_int_equal(shell_gen(folder, "convert none.mid a.json"), 1);
     gen_error err = { 0 };
     gen_arena *arena = gen_arena_new();
     static const char bad[] = "{\"notes\":[{\"start\":0,\"duration\":1,\"pitch\":200}]}";
     TEST_OK(gen_file_write(gen_path_join(arena, folder, "bad.json"), bad, sizeof bad - 1, &err));
-    assert_int_equal(shell_gen(folder, "convert bad.json bad.mid"), 1);
-    shell_need("pitch is 200; 0 to 127 were expected");
+    shell_expect(folder, "convert bad.json bad.mid", 1, "pitch is 200; 0 to 127 were expected");
     static const char slow[] = "{\"notes\":[],\"tempos\":[{\"quarters_per_minute\":-5}]}";
     TEST_OK(gen_file_write(gen_path_join(arena, folder, "slow.json"), slow, sizeof slow - 1, &err));
-    assert_int_equal(shell_gen(folder, "convert slow.json bad.mid"), 1);
-    shell_need("slow.json: JSON: a tempo of -5 quarters a minute");
+    shell_expect(folder, "convert slow.json bad.mid", 1, "slow.json: JSON: a tempo of -5 quarters a minute");
     float three[3] = { 0 };
     gen_bytes npy;
     TEST_OK(gen_npy_write(three, (int64_t[]){ 1, 3 }, 2, arena, &npy, &err));
     TEST_OK(gen_file_write(gen_path_join(arena, folder, "bad.npy"), npy.data, npy.size, &err));
-    assert_int_equal(shell_gen(folder, "convert bad.npy bad.mid"), 1);
-    shell_need("[T,128] or [T,88]");
+    shell_expect(folder, "convert bad.npy bad.mid", 1, "[T,128] or [T,88]");
     gen_arena_free(arena);
 }
 
@@ -229,15 +216,11 @@ TEST(cli_render_writes_sound_and_says_how_loud_it_is)
     gen_bytes wav = read_made(folder, "tune.wav", arena);
     assert_int_equal(wav.size, 44 + 5 * 22050 * 2);
     assert_int_equal(u32_at(&wav, 24), 22050);
-    assert_int_equal(shell_gen(folder, "render tune.mid -o tune.flac --json"), 0);
-    shell_need("\"clipped\":0");
-    assert_int_equal(shell_gen(folder, "render tune.mid --gain 0"), 1);
-    shell_need("the result is silent: the gain is 0");
+    shell_expect(folder, "render tune.mid -o tune.flac --json", 0, "\"clipped\":0");
+    shell_expect(folder, "render tune.mid --gain 0", 1, "the result is silent: the gain is 0");
     assert_int_equal(access(gen_path_join(arena, folder, "tune.mid.wav"), F_OK), -1);
-    assert_int_equal(shell_gen(folder, "render tune.mid -o tune.mp3"), 2);
-    shell_need(".wav, .flac or .ogg");
-    assert_int_equal(shell_gen(folder, "render tune.mid --soundfont none.sf2"), 1);
-    shell_need("there is no SoundFont none.sf2");
+    shell_expect(folder, "render tune.mid -o tune.mp3", 2, ".wav, .flac or .ogg");
+    shell_expect(folder, "render tune.mid --soundfont none.sf2", 1, "there is no SoundFont none.sf2");
     gen_arena_free(arena);
 }
 
@@ -248,30 +231,24 @@ TEST(cli_a_model_of_frames_is_trained_evaluated_and_sampled)
 {
     const char *folder = prepare();
     gen_arena *arena = gen_arena_new();
-    assert_int_equal(
-        shell_gen(folder, "train poly --hidden 8 --window 40 --steps 3 --batch 8 --out run --threads 1 --quiet"), 0);
-    assert_non_null(strstr(shell_out, "10449 test frames")); /* 10496, less the first of 47 pieces */
-    assert_int_equal(shell_gen(folder, "eval run --baseline bernoulli"), 0);
-    shell_need("10449 test frames of chorales");
+    shell_expect(folder, "train poly --hidden 8 --window 40 --steps 3 --batch 8 --out run --threads 1 --quiet", 0,
+                 "10449 test frames"); /* 10496, less the first of 47 pieces */
+    shell_expect(folder, "eval run --baseline bernoulli", 0, "10449 test frames of chorales");
     shell_need("bernoulli        10.8");
     assert_int_equal(shell_gen(folder, "eval run --baseline kneser-ney"), 2);
     assert_int_equal(shell_gen(folder, "sample run -o new.mid --n 32 --seed 3"), 0);
     gen_midi midi;
     test_read_tune(gen_path_join(arena, folder, "new.mid"), arena, &midi);
-    assert_int_equal(shell_gen(folder, "sample run -o new.npy --n 32 --prime tune.mid --temperature 0"), 0);
-    shell_need("new.npy: 56 frames");
+    shell_expect(folder, "sample run -o new.npy --n 32 --prime tune.mid --temperature 0", 0, "new.npy: 56 frames");
     gen_npy npy;
     gen_error err = { 0 };
     gen_bytes file = read_made(folder, "new.npy", arena);
     TEST_OK(gen_npy_read(file.data, file.size, arena, &npy, &err));
     assert_int_equal(npy.dims[0], 24 + 32); /* six quarters of the tune, then the new frames */
     assert_int_equal(npy.dims[1], 88);
-    assert_int_equal(shell_gen(folder, "sample run -o new.jpg"), 2);
-    assert_non_null(strstr(shell_out, ".npy"));
-    assert_int_equal(shell_gen(folder, "info chorales"), 0);
-    assert_non_null(strstr(shell_out, "359 pieces of music"));
-    assert_int_equal(shell_gen(folder, "info poly-tcn"), 0);
-    assert_non_null(strstr(shell_out, "trainable parameters 882538"));
+    shell_expect(folder, "sample run -o new.jpg", 2, ".npy");
+    shell_expect(folder, "info chorales", 0, "359 pieces of music");
+    shell_expect(folder, "info poly-tcn", 0, "trainable parameters 882538");
     assert_int_equal(shell_gen(folder, "interpolate run"), 1);
     gen_arena_free(arena);
 }
@@ -282,18 +259,16 @@ TEST(cli_a_model_of_bars_is_trained_measured_and_sampled)
 {
     const char *folder = prepare();
     gen_arena *arena = gen_arena_new();
-    assert_int_equal(
-        shell_gen(folder, "train musegan --width 8 --latent 2 --bars 3 --n-critic 2 --batch 16 --steps 3 --out run "
-                          "--threads 1"),
-        0);
-    shell_need("training pieces)");
+    shell_expect(folder,
+                 "train musegan --width 8 --latent 2 --bars 3 --n-critic 2 --batch 16 --steps 3 --out run "
+                 "--threads 1",
+                 0, "training pieces)");
     gen_error err = { 0 };
     gen_image image;
     gen_bytes file = read_made(folder, "run/samples.png", arena);
     TEST_OK(gen_image_read(file.data, file.size, arena, &image, &err));
     assert_int_equal(image.channels, 3);
-    assert_int_equal(shell_gen(folder, "eval run --n 20"), 0);
-    assert_non_null(strstr(shell_out, "training pieces of chorales"));
+    shell_expect(folder, "eval run --n 20", 0, "training pieces of chorales");
     assert_non_null(strstr(shell_out, "training_tonal_distance"));
     assert_int_equal(shell_gen(folder, "sample run -o new.mid --n 5"), 0);
     gen_midi midi;
@@ -309,8 +284,7 @@ TEST(cli_a_model_of_bars_is_trained_measured_and_sampled)
     assert_non_null(strstr(shell_out, "makes music"));
     assert_int_not_equal(shell_gen(folder, "eval run --baseline bernoulli"), 0);
     assert_non_null(strstr(shell_out, "from noise"));
-    assert_int_equal(shell_gen(folder, "train musegan --width 12 --out bad"), 2);
-    assert_non_null(strstr(shell_out, "multiple of 8"));
+    shell_expect(folder, "train musegan --width 12 --out bad", 2, "multiple of 8");
     assert_int_equal(shell_gen(folder, "info musegan --json"), 0);
     gen_arena_free(arena);
 }

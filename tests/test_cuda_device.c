@@ -20,25 +20,15 @@ typedef struct trained {
     int64_t count[512];
 } trained;
 
-static float *parameter(test_model *t, int32_t i, int64_t *count)
-{
-    gen_error err = { 0 };
-    gen_param_info p = gen_params_get(t->params, i);
-    *count = gen_shape_count(&p.shape);
-    float *values = gen_arena_alloc(t->arena, (size_t)*count * sizeof *values);
-    TEST_OK(gen_params_read(t->params, i, values, &err));
-    return values;
-}
-
 static void train(test_model *t, trained *out, int steps)
 {
     gen_program *p = test_model_program(t, t->model->train);
     out->n = gen_params_count(t->params);
     assert_in_range(out->n, 1, 512);
-    for (int32_t i = 0; i < out->n; i++) out->moved[i] = parameter(t, i, &out->count[i]);
+    for (int32_t i = 0; i < out->n; i++) out->moved[i] = test_model_values(t, i, &out->count[i]);
     out->loss = test_model_steps(t, p, 0, steps);
     for (int32_t i = 0; i < out->n; i++) {
-        const float *now = parameter(t, i, &out->count[i]);
+        const float *now = test_model_values(t, i, &out->count[i]);
         for (int64_t k = 0; k < out->count[i]; k++) out->moved[i][k] = now[k] - out->moved[i][k];
     }
     for (int32_t i = 0; i < out->n; i++)
