@@ -1,8 +1,11 @@
 /* kernels/cpu/vec/matmul.c: products of matrices, y[b,m,n] = act(sum_k a[b,m,k] b[b,k,n] + bias[n] + residual), either operand transposed.
  *
- *   phase 0  packs both operands into shared memory: b as [panel][K][TILE_COLS], columns past N zero; a as [tile][ceil(K/16)][rows][16], rows past M
+ *   phase 0  packs operands into shared memory: b as [panel][K][TILE_COLS], columns past N zero; a as [tile][ceil(K/16)][rows][16], rows past M
  *            zero (any numbers would do: their results are not stored)
  *   phase 1  a part takes a range of row tiles and a range of panels of one matrix
+ *
+ * Where one operand is much the larger, the parts divide it alone (each takes all of the other), and pack what they need of it themselves, a piece at
+ * a time, so that it goes from memory through L2 once: packed beforehand it is read, written and read again.
  *
  * The tiles' height is the one of TILE_ROWS, …, 1 that costs least, with a last tile that may be lower: 256 rows are 18 tiles of 14 and one of 4.
  * Few columns (N <= NARROW): b is packed as columns, [n][K], and each row of a is walked once for all of them; a is not packed.
@@ -12,18 +15,23 @@
 
 enum {
     WANTED_PARTS = 32,
-    BLOCK_BYTES = 384 * 1024, /* packed row tiles of a part */
+    BLOCK_BYTES = 384 * 1024, /* packed row tiles, or a panel, that a part keeps in L2 */
     PACK_ROWS = 32,           /* of b, packed by a part */
     NARROW = 4,
 };
+
+/* Who packs what: phase 0 both; or phase 0 one operand, and the parts the other. */
+typedef enum packing { PACK_FIRST, LATE_A, LATE_B } packing;
 
 typedef struct plan {
     int64_t batch, m, n, k, a_step, b_step; /* steps between matrices; 0: the same for all */
     int64_t a_row, a_col, b_row, b_col;     /* strides of a[m,k], b[k,n] */
     int32_t rows, last_rows;                /* of a tile, and of the last one */
     int32_t tiles, panels;
-    int32_t tile_block, panel_block; /* of a part */
+    int32_t tile_parts, panel_parts; /* of one matrix */
+    int32_t tile_block;              /* that a part works on at a time */
     int64_t packed_b, packed_a;      /* floats for one matrix */
+    packing packing;
     bool narrow;
 } plan;
 
@@ -72,6 +80,24 @@ static int32_t best_rows(int64_t m)
     return rows;
 }
 
+/* The packing, and a matrix cut into about so many parts. */
+static void divide(plan *p, int32_t parts)
+{
+    bool pieces_fit = p->k * TILE_COLS * (int64_t)sizeof(float) <= BLOCK_BYTES;
+    p->tile_parts = p->panel_parts = 1;
+    if (p->narrow) return;
+    if (2 * p->packed_a < p->packed_b && p->panels * p->batch >= WANTED_PARTS / 2) {
+        p->panel_parts = p->panels < parts ? p->panels : parts;
+        if (pieces_fit) p->packing = LATE_B;
+    } else if (p->packed_b <= p->packed_a && p->tiles * p->batch >= WANTED_PARTS / 2) {
+        p->tile_parts = p->tiles < parts ? p->tiles : parts;
+        if (pieces_fit) p->packing = LATE_A;
+    } else {
+        p->tile_parts = p->tiles < parts ? p->tiles : parts;
+        p->panel_parts = (int32_t)min64(p->panels, ceil_div(parts, p->tile_parts));
+    }
+}
+
 static plan make_plan(const gen_call *c)
 {
     const gen_shape *a = &c->in[0].shape, *b = &c->in[1].shape, *y = &c->out[0].shape;
@@ -90,15 +116,8 @@ static plan make_plan(const gen_call *c)
     p.panels = (int32_t)ceil_div(p.n, TILE_COLS);
     p.packed_a = (int64_t)p.tiles * ceil_div(p.k, TILE_GROUP) * p.rows * TILE_GROUP;
     p.packed_b = p.narrow ? p.n * ceil_div(p.k, VEC_W) * VEC_W : p.panels * p.k * TILE_COLS;
-    int64_t fits = max64(1, BLOCK_BYTES / (int64_t)sizeof(float) / max64(1, p.k * p.rows)),
-            parts = ceil_div(WANTED_PARTS, max64(1, p.batch));
-    p.tile_block = (int32_t)max64(1, min64(fits, ceil_div(p.tiles, parts)));
-    p.panel_block = (int32_t)max64(1, ceil_div((int64_t)p.panels * ceil_div(p.tiles, p.tile_block), parts));
-    if (p.panel_block > p.panels) p.panel_block = p.panels;
-    if (2 * p.packed_a < p.packed_b && p.panels * p.batch >= WANTED_PARTS / 2) { /* the wide operand is read once */
-        p.tile_block = p.tiles;
-        p.panel_block = (int32_t)max64(1, p.panels * p.batch / WANTED_PARTS);
-    }
+    p.tile_block = (int32_t)max64(1, BLOCK_BYTES / (int64_t)sizeof(float) / max64(1, p.k * p.rows));
+    divide(&p, (int32_t)ceil_div(WANTED_PARTS, max64(1, p.batch)));
     return p;
 }
 
@@ -121,56 +140,86 @@ static int64_t pack_blocks(const plan *p)
 }
 static int32_t pack_parts(const plan *p)
 {
+    if (p->packing == LATE_B) return 0;
     return (int32_t)(pack_blocks(p) * (p->b_step ? p->batch : 1));
 }
 static int32_t pack_a_parts(const plan *p)
 {
+    if (p->packing == LATE_A) return 0;
     return (int32_t)ceil_div(p->tiles, 4) * (int32_t)(p->a_step ? p->batch : 1);
+}
+
+/* Floats of a before or behind b in shared memory. */
+static int64_t shared_b(const plan *p)
+{
+    return p->packing == LATE_B ? 0 : p->packed_b * (p->b_step ? p->batch : 1);
+}
+static int64_t shared_a(const plan *p)
+{
+    return p->packing == LATE_A || p->narrow ? 0 : p->packed_a * (p->a_step ? p->batch : 1);
+}
+
+static int64_t tile_floats(const plan *p, int64_t rows)
+{
+    return ceil_div(p->k, TILE_GROUP) * rows * TILE_GROUP;
 }
 
 static void setup(const gen_call *c, cpu_work *w)
 {
     plan p = make_plan(c);
     w->n_phases = 2;
-    w->shared_bytes = sizeof(float) * (size_t)(p.packed_b * (p.b_step ? p.batch : 1));
+    w->shared_bytes = sizeof(float) * (size_t)(shared_b(&p) + shared_a(&p));
     if (p.narrow) {
         w->parts[0] = 1;
         w->parts[1] = cpu_parts_for(p.batch * p.m, max64(1, 16384 / max64(1, p.k)));
         return;
     }
-    w->shared_bytes += sizeof(float) * (size_t)(p.packed_a * (p.a_step ? p.batch : 1));
-    w->parts[0] = pack_parts(&p) + pack_a_parts(&p);
-    w->parts[1] = (int32_t)(p.batch * ceil_div(p.tiles, p.tile_block) * ceil_div(p.panels, p.panel_block));
-    if (w->parts[1] < 1) w->parts[1] = 1;
+    if (p.packing == LATE_A)
+        w->thread_bytes = sizeof(float) * (size_t)(min64(p.tile_block, p.tiles) * tile_floats(&p, p.rows));
+    if (p.packing == LATE_B) w->thread_bytes = sizeof(float) * (size_t)(p.k * TILE_COLS);
+    w->parts[0] = (int32_t)max64(1, pack_parts(&p) + pack_a_parts(&p));
+    w->parts[1] = (int32_t)max64(1, p.batch * p.tile_parts * p.panel_parts);
 }
 
 /* ---- phase 0 ------------------------------------------------------------------------------------------------------------------------------------ */
+
+/* n columns of one row of b, zeros behind */
+VEC_INLINE void pack_line(const float *from, int64_t n, float *line)
+{
+    if (n >= TILE_COLS) {
+        VEC_UNROLL
+        for (int j = 0; j < TILE_VECS; j++) vec_store(line + j * VEC_W, vec_load(from + j * VEC_W));
+        return;
+    }
+    memcpy(line, from, sizeof(float) * (size_t)n);
+    memset(line + n, 0, sizeof(float) * (size_t)(TILE_COLS - n));
+}
 
 /* b as it lies: rows k0 … of all panels. Whole rows are read, since a panel's width of each would be a page of memory for two lines. */
 static void pack_b_rows(const plan *p, const float *b, int64_t k0, float *to)
 {
     for (int64_t k = k0; k < min64(k0 + PACK_ROWS, p->k); k++)
-        for (int64_t panel = 0; panel < p->panels; panel++) {
-            const float *from = b + k * p->b_row + panel * TILE_COLS;
-            float *line = to + (panel * p->k + k) * TILE_COLS;
-            if ((panel + 1) * TILE_COLS <= p->n) {
-                VEC_UNROLL
-                for (int j = 0; j < TILE_VECS; j++) vec_store(line + j * VEC_W, vec_load(from + j * VEC_W));
-                continue;
-            }
-            int64_t n = p->n - panel * TILE_COLS;
-            memcpy(line, from, sizeof(float) * (size_t)n);
-            memset(line + n, 0, sizeof(float) * (size_t)(TILE_COLS - n));
-        }
+        for (int64_t panel = 0; panel < p->panels; panel++)
+            pack_line(b + k * p->b_row + panel * TILE_COLS, p->n - panel * TILE_COLS,
+                      to + (panel * p->k + k) * TILE_COLS);
 }
 
-/* b transposed: one panel */
+/* One panel, to [K][TILE_COLS]. */
 static void pack_b_panel(const plan *p, const float *b, int64_t panel, float *to)
 {
+    enum { AHEAD = 16 }; /* rows lie pages apart: no prefetcher of the machine follows them */
     int64_t n = min64(TILE_COLS, p->n - panel * TILE_COLS);
-    to += panel * p->k * TILE_COLS;
-    if (n < TILE_COLS) memset(to, 0, sizeof(float) * (size_t)(p->k * TILE_COLS));
-    transpose_block(n, p->k, b + panel * TILE_COLS * p->b_col, p->b_col, to, TILE_COLS);
+    const float *from = b + panel * TILE_COLS * p->b_col;
+    if (p->b_col != 1) {
+        if (n < TILE_COLS) memset(to, 0, sizeof(float) * (size_t)(p->k * TILE_COLS));
+        transpose_block(n, p->k, from, p->b_col, to, TILE_COLS);
+        return;
+    }
+    for (int64_t k = 0; k < p->k; k++, from += p->b_row, to += TILE_COLS) {
+        if (k + AHEAD < p->k)
+            for (int64_t j = 0; j < n; j += 16) __builtin_prefetch(from + AHEAD * p->b_row + j, 0, 3);
+        pack_line(from, n, to);
+    }
 }
 
 static void pack_b(const gen_call *c, const plan *p, int32_t part, float *shared)
@@ -179,27 +228,37 @@ static void pack_b(const gen_call *c, const plan *p, int32_t part, float *shared
     const float *b = (const float *)c->in[1].data + batch * p->b_step;
     float *to = shared + batch * p->packed_b;
     if (p->b_col == 1) pack_b_rows(p, b, block * PACK_ROWS, to);
-    else pack_b_panel(p, b, block, to);
+    else pack_b_panel(p, b, block, to + block * p->k * TILE_COLS);
 }
 
-static void pack_rows(const gen_call *c, const plan *p, int32_t part, float *packed)
+/* One tile of a, to [ceil(K/16)][rows][16]. */
+static void pack_a_tile(const plan *p, const float *a, int64_t tile, float *to)
+{
+    int64_t n = min64(p->rows, p->m - tile * p->rows), rows = tile + 1 < p->tiles ? p->rows : p->last_rows;
+    a += tile * p->rows * p->a_row;
+    for (int64_t k0 = 0; k0 < p->k; k0 += TILE_GROUP, to += rows * TILE_GROUP) {
+        int64_t depth = min64(TILE_GROUP, p->k - k0);
+        if (p->a_col != 1) {
+            transpose_block(depth, n, a + k0 * p->a_col, p->a_col, to, TILE_GROUP);
+        } else if (depth == TILE_GROUP) {
+            for (int64_t i = 0; i < n; i++)
+                for (int j = 0; j < TILE_GROUP; j += VEC_W)
+                    vec_store(to + i * TILE_GROUP + j, vec_load(a + i * p->a_row + k0 + j));
+        } else {
+            for (int64_t i = 0; i < n; i++)
+                memcpy(to + i * TILE_GROUP, a + i * p->a_row + k0, sizeof(float) * (size_t)depth);
+        }
+        memset(to + n * TILE_GROUP, 0, sizeof(float) * (size_t)((rows - n) * TILE_GROUP));
+    }
+}
+
+static void pack_a(const gen_call *c, const plan *p, int32_t part, float *packed)
 {
     int32_t quads = (int32_t)ceil_div(p->tiles, 4);
-    int64_t batch = part / quads, tile0 = part % quads * 4, tile1 = min64(tile0 + 4, p->tiles),
-            groups = ceil_div(p->k, TILE_GROUP);
-    for (int64_t tile = tile0; tile < tile1; tile++) {
-        int64_t n = min64(p->rows, p->m - tile * p->rows), rows = tile + 1 < p->tiles ? p->rows : p->last_rows;
-        const float *a = (const float *)c->in[0].data + batch * p->a_step + tile * p->rows * p->a_row;
-        float *to = packed + batch * p->packed_a + tile * groups * p->rows * TILE_GROUP;
-        for (int64_t g = 0; g < groups; g++, to += rows * TILE_GROUP) {
-            int64_t k0 = g * TILE_GROUP, depth = min64(TILE_GROUP, p->k - k0);
-            if (p->a_col != 1) transpose_block(depth, n, a + k0 * p->a_col, p->a_col, to, TILE_GROUP);
-            else
-                for (int64_t i = 0; i < n; i++)
-                    memcpy(to + i * TILE_GROUP, a + i * p->a_row + k0, sizeof(float) * (size_t)depth);
-            for (int64_t i = n; i < rows; i++) memset(to + i * TILE_GROUP, 0, sizeof(float) * TILE_GROUP);
-        }
-    }
+    int64_t batch = part / quads, tile0 = part % quads * 4;
+    const float *a = (const float *)c->in[0].data + batch * p->a_step;
+    for (int64_t tile = tile0; tile < min64(tile0 + 4, p->tiles); tile++)
+        pack_a_tile(p, a, tile, packed + batch * p->packed_a + tile * tile_floats(p, p->rows));
 }
 
 static void pack_columns(const gen_call *c, const plan *p, float *shared)
@@ -219,8 +278,7 @@ static void pack_columns(const gen_call *c, const plan *p, float *shared)
 VEC_INLINE void tiles_of(const int rows, const plan *p, const epilogue *e, const float *a, const float *b, float *y,
                          int64_t m, int64_t tiles, int64_t panel)
 {
-    int64_t tile_floats = ceil_div(p->k, TILE_GROUP) * rows * TILE_GROUP;
-    for (int64_t tile = 0; tile < tiles; tile++, a += tile_floats, y += rows * p->n, m -= rows) {
+    for (int64_t tile = 0; tile < tiles; tile++, a += tile_floats(p, rows), y += rows * p->n, m -= rows) {
         vecf acc[TILE_ROWS][TILE_VECS];
         float *row[TILE_ROWS];
         for (int i = 0; i < rows; i++) row[i] = i < m ? y + i * p->n : NULL;
@@ -253,26 +311,45 @@ static void run_height(int32_t rows, const plan *p, const epilogue *e, const flo
     }
 }
 
+/* Tiles tile0 to tile1 of one panel: those of the usual height, and perhaps the last. a begins at tile0. */
+static void run_panel(const plan *p, const epilogue *e, const float *a, const float *columns, float *y, int64_t tile0,
+                      int64_t tile1, int64_t panel)
+{
+    int64_t tall = tile1 < p->tiles || p->last_rows == p->rows ? tile1 : tile1 - 1, m0 = tile0 * p->rows,
+            m1 = tall * p->rows;
+    run_height(p->rows, p, e, a, columns, y + m0 * p->n, p->m - m0, tall - tile0, panel);
+    if (tall < tile1)
+        run_height(p->last_rows, p, e, a + (tall - tile0) * tile_floats(p, p->rows), columns, y + m1 * p->n, p->m - m1,
+                   1, panel);
+}
+
 static void run_tiles(const gen_call *c, const cpu_job *job, const plan *p)
 {
     const epilogue e = epilogue_of(c);
-    int64_t blocks_n = ceil_div(p->panels, p->panel_block), blocks_m = ceil_div(p->tiles, p->tile_block), i = job->part;
-    int64_t batch = i / blocks_n / blocks_m, tile0 = i / blocks_n % blocks_m * p->tile_block,
-            panel0 = i % blocks_n * p->panel_block;
+    int64_t i = job->part, panel_part = i % p->panel_parts, tile_part = i / p->panel_parts % p->tile_parts,
+            batch = i / p->panel_parts / p->tile_parts;
     if (batch >= p->batch) return;
-    int64_t tile1 = min64(tile0 + p->tile_block, p->tiles), panel1 = min64(panel0 + p->panel_block, p->panels);
-    int64_t tall = tile1 < p->tiles || p->last_rows == p->rows ? tile1 : tile1 - 1; /* the tiles of the usual height */
-    int64_t tile_floats = ceil_div(p->k, TILE_GROUP) * p->rows * TILE_GROUP;
-    const float *b = (const float *)job->shared + (p->b_step ? batch * p->packed_b : 0);
-    const float *a =
-        (const float *)job->shared + p->packed_b * (p->b_step ? p->batch : 1) + (p->a_step ? batch * p->packed_a : 0);
+    int64_t tile0 = tile_part * p->tiles / p->tile_parts, tile1 = (tile_part + 1) * p->tiles / p->tile_parts;
+    int64_t panel0 = panel_part * p->panels / p->panel_parts, panel1 = (panel_part + 1) * p->panels / p->panel_parts;
     float *y = (float *)c->out[0].data + batch * p->m * p->n;
-    for (int64_t panel = panel0; panel < panel1; panel++) {
-        const float *columns = b + panel * p->k * TILE_COLS;
-        int64_t m0 = tile0 * p->rows, m1 = tall * p->rows;
-        run_height(p->rows, p, &e, a + tile0 * tile_floats, columns, y + m0 * p->n, p->m - m0, tall - tile0, panel);
-        if (tall < tile1)
-            run_height(p->last_rows, p, &e, a + tall * tile_floats, columns, y + m1 * p->n, p->m - m1, 1, panel);
+    const float *from_a = (const float *)c->in[0].data + batch * p->a_step,
+                *from_b = (const float *)c->in[1].data + batch * p->b_step;
+    const float *packed_b = (const float *)job->shared + (p->b_step ? batch * p->packed_b : 0);
+    const float *packed_a = (const float *)job->shared + shared_b(p) + (p->a_step ? batch * p->packed_a : 0);
+    int64_t step = p->packing == LATE_B ? tile1 - tile0 : p->tile_block;
+    for (; tile0 < tile1; tile0 += step) {
+        int64_t end = min64(tile0 + step, tile1);
+        const float *a = packed_a + tile0 * tile_floats(p, p->rows);
+        if (p->packing == LATE_A) {
+            for (int64_t tile = tile0; tile < end; tile++)
+                pack_a_tile(p, from_a, tile, (float *)job->scratch + (tile - tile0) * tile_floats(p, p->rows));
+            a = job->scratch;
+        }
+        for (int64_t panel = panel0; panel < panel1; panel++) {
+            const float *columns = packed_b + panel * p->k * TILE_COLS;
+            if (p->packing == LATE_B) pack_b_panel(p, from_b, panel, job->scratch), columns = job->scratch;
+            run_panel(p, &e, a, columns, y, tile0, end, panel);
+        }
     }
 }
 
@@ -321,14 +398,19 @@ static void run_narrow(const gen_call *c, const cpu_job *job, const plan *p)
     }
 }
 
+static void pack(const gen_call *c, const cpu_job *job, const plan *p)
+{
+    int32_t b_parts = pack_parts(p);
+    if (p->narrow) pack_columns(c, p, job->shared);
+    else if (job->part < b_parts) pack_b(c, p, job->part, job->shared);
+    else if (job->part < b_parts + pack_a_parts(p))
+        pack_a(c, p, job->part - b_parts, (float *)job->shared + shared_b(p));
+}
+
 static void run(const gen_call *c, const cpu_job *job)
 {
     const plan p = make_plan(c);
-    float *shared = job->shared;
-    if (job->phase == 0 && p.narrow) pack_columns(c, &p, shared);
-    else if (job->phase == 0 && job->part < pack_parts(&p)) pack_b(c, &p, job->part, shared);
-    else if (job->phase == 0)
-        pack_rows(c, &p, job->part - pack_parts(&p), shared + p.packed_b * (p.b_step ? p.batch : 1));
+    if (job->phase == 0) pack(c, job, &p);
     else if (p.narrow) run_narrow(c, job, &p);
     else run_tiles(c, job, &p);
 }

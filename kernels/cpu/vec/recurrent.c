@@ -20,7 +20,8 @@ enum {
     BACKWARD_ROWS = VEC_ISA == 3 ? 12 : 4,
     SOME_ROWS = VEC_ISA == 3 ? 8 : 4,
     MAX_GATES = 4,
-    STATE = 0, /* w->i: floats before the state that the backward pass carries from step to step */
+    AHEAD_ROWS = 2, /* of the gates' gradients, that are asked for again (tile_back) */
+    STATE = 0,      /* w->i: floats before the state that the backward pass carries from step to step */
     HANDED, /* and before the gates' gradients that a step hands to the one before, twice: of odd and of even steps */
 };
 
@@ -295,20 +296,19 @@ VEC_INLINE void recur_back(const int rows, const int planes, const float *restri
                            const float *restrict packed, const back_at *next, vecf acc[BACKWARD_ROWS][TILE_VECS])
 {
     const int64_t groups = depth / TILE_GROUP;
-    for (int64_t row = 0, g = 0; row < rows; row++) {
-        ask_for_back(next, planes, row);
-        for (int64_t end = groups * (row + 1) / rows; g < end; g++, da += group)
-            for (int64_t k = 0; k < TILE_GROUP; k++, packed += TILE_COLS) {
-                vecf b[TILE_VECS];
+    for (int64_t row = 0, g = 0; g < groups; g++, da += group) {
+        if (g * rows >= row * groups) ask_for_back(next, planes, row++);
+        for (int64_t k = 0; k < TILE_GROUP; k++, packed += TILE_COLS) {
+            vecf b[TILE_VECS];
+            VEC_UNROLL
+            for (int v = 0; v < TILE_VECS; v++) b[v] = vec_load(packed + v * VEC_W);
+            VEC_UNROLL
+            for (int r = 0; r < rows; r++) {
+                vecf a = vec_set(da[r * TILE_GROUP + k]);
                 VEC_UNROLL
-                for (int v = 0; v < TILE_VECS; v++) b[v] = vec_load(packed + v * VEC_W);
-                VEC_UNROLL
-                for (int r = 0; r < rows; r++) {
-                    vecf a = vec_set(da[r * TILE_GROUP + k]);
-                    VEC_UNROLL
-                    for (int v = 0; v < TILE_VECS; v++) acc[r][v] = vec_fma(a, b[v], acc[r][v]);
-                }
+                for (int v = 0; v < TILE_VECS; v++) acc[r][v] = vec_fma(a, b[v], acc[r][v]);
             }
+        }
     }
 }
 
@@ -413,7 +413,9 @@ VEC_INLINE void tile_back(const int rows, const bool gru, const gen_call *c, con
     const back_at first = find_back(c, s, job, t, n);
     vecf acc[BACKWARD_ROWS][TILE_VECS];
     product_back(rows, gru, c, s, job, t, n, &first, acc);
-    for (int r = 0; r < rows; r++)
+    for (int r = 0; r < rows; r++) {
+        /* planes of a power of two lie on the same sets of the caches, so that what was asked for early has been thrown out as far as L3 */
+        if (r + AHEAD_ROWS < rows) ask_for_back(&first, gru ? 4 : 5, r + AHEAD_ROWS);
         for (int v = 0; v < TILE_VECS; v++) {
             const back_at p = move_back(&first, s, job, r, v);
             if (!p.some) break;
@@ -426,6 +428,7 @@ VEC_INLINE void tile_back(const int rows, const bool gru, const gen_call *c, con
                 lstm_back(&p, acc[r][v]);
             }
         }
+    }
 }
 
 /* Phases: pack; steps T-1 … 0; the gradient in the first state. */
