@@ -318,6 +318,9 @@ static const gen_watch watches[] = {
     { "saturated", -1, 0.6, 300,
       "nearly all pixels that the generator makes are black or white, which the real ones are not; try a smaller "
       "--lr" },
+    { "saturated", -0.4, 1, 1500,
+      "the real pictures are black and white, and those that the generator makes are still grey; try another --loss, a "
+      "smaller --penalty, or --hidden 0" },
     { "slope", 0, 20, 300, "the critic's gradient is far from 1; try a smaller --d-lr or a larger --penalty" },
     GEN_WATCHES_END
 };

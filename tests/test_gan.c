@@ -281,6 +281,36 @@ TEST(watch_warns_once_and_keeps_the_checkpoint_from_before)
     test_model_close(&t);
 }
 
+static void saturated(gen_graph *g, const gen_model_context *m)
+{
+    (void)m;
+    gen_node *x = gen_input(g, "x", (gen_shape){ 0 });
+    gen_output(g, "loss", x);
+    gen_output(g, "saturated", x);
+}
+
+/* A generator that collapsed to grey had a spread of 0.8, since a few of its pictures were digits, and D was right in 3 of 4 cases. */
+TEST(watch_sees_pictures_that_stay_grey)
+{
+    gen_error err = { 0 };
+    test_model t;
+    test_model_open(&t, "gan", NULL, "", 1, 8, 8, 1);
+    gen_run run = { .arena = t.arena, .folder = gen_arena_strdup(t.arena, test_folder()), .settings = t.settings };
+    TEST_OK(gen_folder_make(gen_run_path(&run, "checkpoints"), &err));
+    gen_program *p = test_model_program(&t, saturated);
+    gen_watcher watcher = { 0 };
+    char text[800] = "";
+    gen_sink sink = { keep_text, text };
+    for (int step = 1; step <= 3000; step++) /* a healthy one: black and white after a thousand */
+        gen_watch_step(&watcher, &run, p, (double[]){ 0.5, step < 1000 ? -0.86 : -0.07 }, step, &sink);
+    assert_string_equal(text, "");
+    for (int step = 3001; step <= 5000; step++)
+        gen_watch_step(&watcher, &run, p, (double[]){ 0.5, -0.61 }, step, &sink);
+    assert_non_null(strstr(text, "grey"));
+    gen_program_free(p);
+    test_model_close(&t);
+}
+
 TEST(film_of_sample_grids_starts_with_the_first)
 {
     gen_error err = { 0 };
