@@ -107,6 +107,11 @@ TEST(cli_says_why_it_cannot_compose)
 TEST(cli_trains_on_text_and_goes_on_with_it)
 {
     const char *folder = prepare();
+    if (shell_gen(
+            folder,
+            "train text --data cats.txt --out loud --layers 1 --hidden 16 --embed 8 --window 16 --batch 4 --steps 8"))
+        fail_msg("%s", shell_out);
+    shell_need(" windows/s");
     if (shell_gen(folder, "train text --data cats.txt --out r" TINY)) fail_msg("%s", shell_out);
     shell_expect(folder, "sample r --prime 'The cat' --n 30 --seed 2 --threads 1", 0, "The cat");
     assert_int_equal(shell_gen(folder, "sample r --prime 'The cat' --n 30 --seed 2 -o a.txt --threads 1"), 0);

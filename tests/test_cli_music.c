@@ -52,6 +52,11 @@ TEST(cli_info_says_what_is_in_a_tune)
     shell_need("drums");
     shell_expect(folder, "info tune.mid --json", 0, "\"seconds\":4");
     shell_need("\"key\":\"C major\"");
+    gen_error err = { 0 };
+    char path[1100];
+    snprintf(path, sizeof path, "%s/tune.midi2", folder);
+    TEST_OK(gen_file_write(path, "notes", 5, &err));
+    shell_expect(folder, "info tune.midi2", 1, "tune.midi2 is none of the files that gen knows");
 }
 
 TEST(cli_plot_draws_a_tune_in_the_colours_of_its_tracks)

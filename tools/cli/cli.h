@@ -80,6 +80,8 @@ size_t cli_used_bytes(void); /* by this process, now */
 
 /* Progress and notes on standard error: a bar on a terminal, lines when piped, nothing when quiet. */
 gen_sink cli_terminal(const cli_args *a);
+void cli_terminal_counts(
+    const char *things); /* what a training learns from, for "… a second"; "images" if never called */
 
 /* Is a word the folder of a run? Opens the run named by word 0 with device, program parameters not yet loaded; then its weights as --checkpoint or --weights say. */
 bool cli_is_run(const cli_args *a, const char *word);

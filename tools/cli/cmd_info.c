@@ -15,6 +15,7 @@
 #include "models/evaluate.h"
 #include "tools/cli/frames.h"
 #include "tools/cli/music.h"
+#include "tools/cli/picture_file.h"
 
 /* ---- a model or a run: layers, parameters, memory ------------------------------------------------------------------------------------------ */
 
@@ -252,6 +253,13 @@ static gen_status describe_file(cli_args *a, const char *path, gen_error *err)
     if (gen_path_has_extension(path, "npy")) return describe_npy(a, &file, err);
     if (strstr(gen_path_base(path), "idx") || gen_path_has_extension(path, "bin")) return describe_data(a, path, err);
     gen_status status = describe_image(a, &file, err);
+    if (status == GEN_BAD_FILE && !cli_is_picture_name(path)) {
+        *err = (gen_error){ 0 }; /* that it is no picture is not all there is to say */
+        return gen_fail(err, GEN_BAD_FILE,
+                        "%s is none of the files that gen knows: pictures (PNG, JPEG, PGM, PPM), .safetensors, .npy, "
+                        ".mat, .mid, tokens as .json, and MNIST's idx",
+                        path);
+    }
     return status == GEN_OK ? GEN_OK : gen_error_in_file(err, path, status);
 }
 

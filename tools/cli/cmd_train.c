@@ -243,6 +243,7 @@ static gen_status train_and_report(training *t, gen_error *err)
     double start = cli_now_s();
     const gen_model *model = t->run->settings.model;
     const char *things = model->state || model->tokens ? "windows" : model->things ? model->things : "images";
+    cli_terminal_counts(things);
     GEN_TRY(gen_journal_open(t->run, &t->terminal, &journal, err));
     gen_emit_text(&t->terminal, t->run->progress.step, "note", "%s on %s (%" PRId64 " training %s), %s; run folder %s",
                   model->name, t->data.name, t->data.splits[GEN_SPLIT_TRAIN].n, things, t->device->name,

@@ -8,7 +8,8 @@
 
 typedef struct terminal {
     int quiet, is_terminal, line_open;
-    double rate; /* images/s of the last log line */
+    const char *things; /* that are learned from: "images", "windows" */
+    double rate;        /* of them a second, of the last log line */
     int64_t first_step;
     double started_s, drawn_s, loss;
     char values[160]; /* of the last log lines: "loss 103.2 kl 24.1" */
@@ -39,8 +40,8 @@ static void draw_bar(terminal *t, const gen_event *e, double now)
     double per_step = e->step > t->first_step ? (now - t->started_s) / (double)(e->step - t->first_step) : 0;
     for (int i = 0; i < WIDTH; i++) bar[i] = i < (int)(done * WIDTH) ? '#' : '.';
     bar[WIDTH] = 0;
-    fprintf(stderr, "\r[%s] %" PRId64 "/%" PRId64 "  loss %.4g  %.0f images/s  %s left \033[K", bar, e->step,
-            e->n_steps, e->value, t->rate, duration(per_step * (double)(e->n_steps - e->step), left, sizeof left));
+    fprintf(stderr, "\r[%s] %" PRId64 "/%" PRId64 "  loss %.4g  %.0f %s/s  %s left \033[K", bar, e->step, e->n_steps,
+            e->value, t->rate, t->things, duration(per_step * (double)(e->n_steps - e->step), left, sizeof left));
     t->line_open = 1;
     t->drawn_s = now;
 }
@@ -54,8 +55,8 @@ static void on_step(terminal *t, const gen_event *e)
         if (now - t->drawn_s > 0.1 || e->step == e->n_steps) draw_bar(t, e, now);
     } else if (e->images_per_s > 0 &&
                (now - t->drawn_s > 5 || e->step == e->n_steps)) { /* when piped: a line now and then */
-        fprintf(stderr, "step %" PRId64 "/%" PRId64 "  loss %.5g  %.0f images/s\n", e->step, e->n_steps, e->value,
-                e->images_per_s);
+        fprintf(stderr, "step %" PRId64 "/%" PRId64 "  loss %.5g  %.0f %s/s\n", e->step, e->n_steps, e->value,
+                e->images_per_s, t->things);
         t->drawn_s = now;
     }
 }
@@ -91,6 +92,13 @@ static void emit(void *context, const gen_event *e)
 
 gen_sink cli_terminal(const cli_args *a)
 {
-    the_terminal = (terminal){ .quiet = a->o.quiet != 0, .is_terminal = isatty(STDERR_FILENO), .values_step = -1 };
+    the_terminal = (terminal){
+        .quiet = a->o.quiet != 0, .is_terminal = isatty(STDERR_FILENO), .things = "images", .values_step = -1
+    };
     return (gen_sink){ emit, &the_terminal };
+}
+
+void cli_terminal_counts(const char *things)
+{
+    the_terminal.things = things;
 }
