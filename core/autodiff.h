@@ -17,6 +17,10 @@ extern "C" {
  * zeros of its shape. Only nodes on a path from some x[i] to y get a gradient: nothing else costs anything. */
 void gen_gradient(gen_graph *g, gen_node *y, gen_node *seed, int32_t n, gen_node *const *x, gen_node **dx);
 
+/* The same for a scalar whose gradient nobody differentiates again: results of the forward pass that cost less to compute again than to keep, or after
+ * gen_graph_checkpoint most of them, are computed again (core/recompute.h). The same bits as gen_gradient. */
+void gen_loss_gradient(gen_graph *g, gen_node *loss, int32_t n, gen_node *const *x, gen_node **dx);
+
 #ifdef __cplusplus
 }
 #endif

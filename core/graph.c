@@ -33,6 +33,7 @@ struct gen_graph {
     param_entry *params;
     int32_t n_params, params_room;
     const char *scope;
+    bool checkpoints;
     gen_error failure;
     gen_node *harmless; /* what builders return after a failure */
 };
@@ -149,6 +150,21 @@ gen_node *gen_node_new(gen_graph *g, gen_op op, int32_t n_in, gen_node *const *i
         return g->harmless;
     }
     return list_push(&g->nodes, y) ? y : out_of_memory(g);
+}
+
+void gen_graph_cut(gen_graph *g, int32_t n)
+{
+    if (n < g->nodes.n) g->nodes.n = n;
+}
+
+void gen_graph_checkpoint(gen_graph *g)
+{
+    g->checkpoints = true;
+}
+
+bool gen_graph_checkpoints(const gen_graph *g)
+{
+    return g->checkpoints;
 }
 
 static gen_node *source(gen_graph *g, gen_op op, const char *name, const gen_attr *attr)

@@ -29,6 +29,8 @@ typedef struct gen_node {
     struct gen_node **in;
     gen_attr attr;
     const char *name; /* of inputs and parameters; else the layer it was built in ("enc.conv1"), or "" */
+    int32_t
+        forward; /* 0, or it computes again what one of the nodes 0 .. forward-1 was: never fused with those (core/recompute.h) */
 } gen_node;
 
 gen_graph *gen_graph_new(void); /* NULL when memory ran out */
@@ -89,6 +91,9 @@ gen_node *gen_graph_param_newest(gen_graph *g, int32_t i);
 
 /* param becomes value: nodes that hold param already see the old value, gen_param from here on gives the new one; the last value is stored. */
 void gen_assign(gen_graph *g, gen_node *param, gen_node *value);
+/* From here on, gradients of losses drop most results of the forward pass and compute them again: less memory, more time, the same bits. */
+void gen_graph_checkpoint(gen_graph *g);
+bool gen_graph_checkpoints(const gen_graph *g);
 /* Makes a node fetchable by name. */
 void gen_output(gen_graph *g, const char *name, gen_node *node);
 int32_t gen_graph_outputs(const gen_graph *g);
@@ -226,6 +231,8 @@ gen_node *gen_l1(gen_graph *g, gen_node *a, gen_node *b);                      /
 /* ---- for the op families (core/op) and the plan ------------------------------------------------------------------------ */
 /* A new node of op; infers its shape. Keeps in[], copies attr. */
 gen_node *gen_node_new(gen_graph *g, gen_op op, int32_t n_in, gen_node *const *in, const gen_attr *attr);
+/* Takes back the nodes from id n on, which nobody may hold. */
+void gen_graph_cut(gen_graph *g, int32_t n);
 
 #ifdef __cplusplus
 }

@@ -259,7 +259,7 @@ gen_optim_report gen_optim_minimise(gen_graph *g, gen_node *loss, const char *pr
         gen_graph_fail(g, GEN_NOT_FOUND,
                        "nothing is left to train: no learned parameter starts with \"%s\" and is not frozen", prefix);
     if (gen_graph_check(g, NULL) != GEN_OK) return report;
-    gen_gradient(g, loss, NULL, n, params, grads);
+    gen_loss_gradient(g, loss, n, params, grads);
     if (u.o.accumulate > 1) {
         start_run(&u, prefix);
         for (int32_t i = 0; i < n; i++) grads[i] = gather(&u, &members[i], grads[i]);

@@ -335,16 +335,21 @@ void gen_plan_explain(const gen_plan *plan, size_t element_bytes, void (*line)(v
                       void *context)
 {
     char text[320], value[160];
+    int32_t n_again = 0;
     for (int32_t s = 0; s < plan->n_steps; s++) {
         const gen_plan_step *step = &plan->steps[s];
         for (int32_t o = 0; o < step->n_out; o++) {
             explain_value(plan, step->out[o], element_bytes, value, sizeof value);
-            snprintf(text, sizeof text, "%4d  %-12s %-16.40s %s", s, gen_op_get(step->op)->name, step->name, value);
+            bool again = gen_graph_node(plan->graph, step->out[o])->forward;
+            n_again += again;
+            snprintf(text, sizeof text, "%4d  %-12s %-16.40s %s%s", s, gen_op_get(step->op)->name, step->name, value,
+                     again ? "  again" : "");
             line(context, text);
         }
     }
-    snprintf(text, sizeof text, "slab %.1f MB; the most alive at once %.1f MB; %d steps; %d nodes fused away",
+    snprintf(text, sizeof text,
+             "slab %.1f MB; the most alive at once %.1f MB; %d steps; %d nodes fused away; %d results computed again",
              1e-6 * (double)plan->slab_count * (double)element_bytes,
-             1e-6 * (double)plan->live_count * (double)element_bytes, plan->n_steps, plan->n_fused);
+             1e-6 * (double)plan->live_count * (double)element_bytes, plan->n_steps, plan->n_fused, n_again);
     line(context, text);
 }

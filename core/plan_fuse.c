@@ -260,6 +260,9 @@ static gen_status try_merge(search *s, int32_t u, int32_t v, bool *merged)
     plan_build *b = s->b;
     *merged = false;
     int32_t n = b->units[u].n_members + b->units[v].n_members;
+    int32_t forward = b->units[u].forward > b->units[v].forward ? b->units[u].forward : b->units[v].forward;
+    if (b->units[u].members[0] < forward || b->units[v].members[0] < forward)
+        return GEN_OK; /* it would be kept, not computed again */
     if (n > GEN_CHAIN_MAX_CODE || path_through_others(s, u, v) || path_through_others(s, v, u)) return GEN_OK;
     int32_t *members = merge_members(b, &b->units[u], &b->units[v]);
     if (!members) return gen_fail(b->err, GEN_NO_MEMORY, "no memory for the plan");
@@ -268,6 +271,7 @@ static gen_status try_merge(search *s, int32_t u, int32_t v, bool *merged)
     to->members = members;
     to->n_members = n;
     to->max_id = members[n - 1];
+    to->forward = forward;
     for (int32_t i = 0; i < n; i++) b->unit_of[members[i]] = u;
     from->dead = true;
     *merged = true;
@@ -312,6 +316,7 @@ gen_status plan_make_units(plan_build *b)
         int32_t u = unit_new(b, chain ? UNIT_CHAIN : UNIT_NODE, 1, &id);
         if (u < 0) return gen_fail(b->err, GEN_NO_MEMORY, "no memory for the plan");
         b->units[u].shape = node->shape;
+        b->units[u].forward = node->forward;
     }
     return fuse ? make_chains(b) : GEN_OK;
 }

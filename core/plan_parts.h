@@ -17,6 +17,7 @@ typedef struct plan_unit {
     gen_op act;
     double act_a;
     gen_shape shape; /* of a chain: the iteration shape */
+    int32_t forward; /* of a chain: the largest of its members' (gen_node) */
     bool dead;       /* merged into another unit */
 } plan_unit;
 

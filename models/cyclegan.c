@@ -376,7 +376,7 @@ static void add_part(gen_graph *g, parts *p, gen_node *loss)
     p->loss = first ? loss : gen_add(g, p->loss, loss);
     if (gen_graph_check(g, NULL) != GEN_OK) return;
     gen_node **dw = p->dw + p->n;
-    gen_gradient(g, loss, NULL, p->n, p->w, first ? p->dw : dw);
+    gen_loss_gradient(g, loss, p->n, p->w, first ? p->dw : dw);
     for (int32_t i = 0; !first && i < p->n; i++)
         if (!gen_node_is_fill(dw[i])) p->dw[i] = gen_node_is_fill(p->dw[i]) ? dw[i] : gen_add(g, p->dw[i], dw[i]);
 }

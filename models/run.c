@@ -254,6 +254,7 @@ gen_status gen_run_program(gen_run *run, void (*build)(gen_graph *g, const gen_m
     gen_graph *g = gen_graph_new();
     if (!g) return gen_fail(err, GEN_NO_MEMORY, "no memory for a graph");
     gen_model_context m = gen_run_context(run, batch);
+    if (run->settings.train.checkpoint_activations) gen_graph_checkpoint(g);
     build(g, &m);
     return gen_program_new(g, run->device, run->params, (uint64_t)run->settings.train.seed, program, err);
 }

@@ -18,7 +18,7 @@ typedef struct gen_train_options {
     const char *data, *out, *preset, *device, *precision, *optimiser, *schedule, *on_nan, *from, *freeze;
     int64_t seed, threads, steps, epochs, batch, size, channels, validation;
     int64_t checkpoint_every, sample_every, log_every, keep, patience, skip_bad, download;
-    int64_t warmup_steps, accumulate;
+    int64_t warmup_steps, accumulate, checkpoint_activations;
     double lr, beta1, beta2, rho, momentum, weight_decay, clip_norm, ema, min_delta, decay_epochs, decay_factor,
         decay_start;
 } gen_train_options;

@@ -61,6 +61,7 @@ static gen_status make_train_program(trainer *t, gen_error *err)
     m.n_steps = t->n_steps;
     m.steps_per_epoch = t->per_epoch;
     m.optim = gen_settings_optim(&t->run->settings, t->n_steps, t->per_epoch);
+    if (t->run->settings.train.checkpoint_activations) gen_graph_checkpoint(g);
     t->run->settings.model->train(g, &m);
     return gen_program_new(g, t->run->device, t->run->params, (uint64_t)t->run->settings.train.seed, &t->train, err);
 }

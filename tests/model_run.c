@@ -89,6 +89,7 @@ gen_program *test_model_program(test_model *t, void (*build)(gen_graph *g, const
                             .optim = gen_settings_optim(&t->settings, 1000, 100) };
     m.batch = t->n / (t->model->batches ? t->model->batches(&m) : 1); /* a training step takes all n pictures */
     TEST_OK(t->model->check(&m, &err));
+    if (t->settings.train.checkpoint_activations) gen_graph_checkpoint(g);
     build(g, &m);
     TEST_OK(gen_program_new(g, t->device, t->params, 1, &p, &err));
     return p;

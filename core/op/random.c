@@ -18,7 +18,8 @@ static gen_node *next_stream(gen_graph *g, gen_op op, gen_shape shape, double a)
     uint64_t earlier = 0;
     for (int32_t i = 0; i < y->id; i++) {
         const gen_node *other = gen_graph_node(g, i);
-        if ((gen_op_get(other->op)->flags & OP_RANDOM) && !strcmp(other->name, y->name)) earlier++;
+        bool drawn_again = other->forward;
+        if ((gen_op_get(other->op)->flags & OP_RANDOM) && !drawn_again && !strcmp(other->name, y->name)) earlier++;
     }
     y->attr.key = gen_hash_name(y->name) + earlier;
     return y;

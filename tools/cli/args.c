@@ -73,6 +73,7 @@ const gen_option cli_option_rows[] = {
     { "op",             OPT_STRING, O(op),         "",     0, 0, NULL, "OP", "such as conv2d: time each kernel of its largest calls in the workloads, or of all calls in the one named", 0 },
     { "scaling",        OPT_BOOL,   O(scaling),    "0",    0, 1, NULL, NULL, "time steps of more and of larger pictures; -o FILE.png draws them", 0 },
     { "explain-memory", OPT_BOOL,   O(explain_memory), "0", 0, 1, NULL, NULL, "print the memory plan of the training step", 0 },
+    { "checkpoint-activations", OPT_BOOL, O(checkpoint_activations), "0", 0, 1, NULL, NULL, "drop results of the forward pass and compute them again: less memory, more time", 0 },
     { "profile",        OPT_BOOL,   O(profile),    "0",    0, 1, NULL, NULL, "print time and rate of each call of a step", 0 },
     { "trace",          OPT_STRING, O(trace),      "",     0, 0, NULL, "FILE", "of when each call of three steps ran, for chrome://tracing or ui.perfetto.dev", 0 },
     { "markdown",       OPT_BOOL,   O(markdown),   "0",    0, 1, NULL, NULL, "print tables for the documentation", 0 },

@@ -24,7 +24,7 @@ typedef struct cli_options {
         *levels, *features, *mask, *sampler, *sample_steps, *spacing, *guidance, *eta, *churn, *clip, *to, *memory,
         *trace;
     int64_t json, quiet, threads, seed, n, frames, walk, is_samples, limit, add_label, sub_label, label, explain_memory,
-        profile, scaling, markdown, steps, batch, resample, bits, components, quality, help;
+        profile, scaling, checkpoint_activations, markdown, steps, batch, resample, bits, components, quality, help;
     double strength, low, high, seconds;
     /* of music */
     const char *tokens, *pitches, *soundfont, *prime, *key, *instrument, *wav, *png, *baseline;

@@ -136,8 +136,10 @@ static int run(cli_args *a, gen_error *err)
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
 
-static const char *const takes[] = { "op",    "scaling", "output", "seconds", "steps", "profile",
-                                     "trace", "threads", "device", "json",    NULL };
+static const char *const takes[] = {
+    "op",    "scaling", "output", "seconds", "steps", "profile", "checkpoint-activations",
+    "trace", "threads", "device", "json",    NULL
+};
 const cli_verb cli_bench = {
     "bench", "[WORKLOAD]", "time a step of a workload, or with --op kernels; alone: names workloads", takes, 0, run
 };

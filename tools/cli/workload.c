@@ -92,6 +92,7 @@ gen_status cli_workload_load(cli_args *a, const cli_workload *w, gen_device *dev
     if (!l->run.params) return gen_fail(err, GEN_NO_MEMORY, "no memory for a workload");
     GEN_TRY(gen_settings_start(&l->run.settings, gen_model_find(w->model), a->arena, err));
     GEN_TRY(gen_settings_preset(&l->run.settings, w->preset, err));
+    l->run.settings.train.checkpoint_activations = a->o.checkpoint_activations;
     return w->steps ? make_sampling(l, a, w, err) : make_training(l, a, w, err);
 }
 
