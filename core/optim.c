@@ -275,3 +275,13 @@ gen_optim_report gen_optim_minimise(gen_graph *g, gen_node *loss, const char *pr
     report.n_params = n;
     return report;
 }
+
+void gen_optim_guard(gen_graph *g, gen_node *loss)
+{
+    const int32_t n = gen_graph_assigns(g);
+    gen_node *finite = gen_less(g, gen_abs(g, loss), gen_scalar(g, (double)INFINITY));
+    for (int32_t i = 0; i < n; i++) { /* a second assignment to a parameter takes the place of the first */
+        const gen_node *assign = gen_graph_assign(g, i);
+        gen_assign(g, assign->in[0], gen_select(g, finite, assign->in[1], assign->in[0]));
+    }
+}

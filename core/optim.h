@@ -48,6 +48,10 @@ typedef struct gen_optim_report {
  * values (gen_param), so a step of several updates is one graph: the discriminator's, then the generator's through the new discriminator. */
 gen_optim_report gen_optim_minimise(gen_graph *g, gen_node *loss, const char *prefix, const gen_optim_options *options);
 
+/* A step whose loss (a scalar) is not a finite number then changes nothing: every assignment so far keeps what there was. For devices that take many steps on
+ * end, where nobody looks at the loss between them. */
+void gen_optim_guard(gen_graph *g, gen_node *loss);
+
 #ifdef __cplusplus
 }
 #endif

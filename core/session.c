@@ -203,6 +203,42 @@ gen_status gen_session_fetch(gen_session *s, int32_t i, float *data, int64_t cou
     return s->device->ops->download(s->device, data, view->data, (size_t)count, err);
 }
 
+/* ---- many runs on end -------------------------------------------------------------------------------------------------------- */
+
+static gen_status find_fed(gen_session *s, const gen_rows *rows, gen_loop *loop, gen_error *err)
+{
+    const int64_t n = rows->share * rows->n_decks;
+    for (int32_t id = 0; id < s->plan->n_nodes; id++) {
+        const gen_node *node = gen_graph_node(s->plan->graph, id);
+        if (node->op != GEN_OP_INPUT) continue;
+        bool x = !strcmp(node->name, "x"), label = !strcmp(node->name, "label");
+        if ((!x && !label) || gen_shape_count(&node->shape) != (x ? n * rows->width : n))
+            return gen_fail(err, GEN_UNSUPPORTED, "input %s is not fed from rows", node->name);
+        *(x ? &loop->x : &loop->label) = s->values[id].data;
+    }
+    return GEN_OK;
+}
+
+gen_status gen_session_loop(gen_session *s, const gen_rows *rows, int32_t most, gen_error *err)
+{
+    const gen_device_ops *ops = s->device->ops;
+    gen_loop loop = { .rows = rows, .n_numbers = s->plan->n_outputs, .most = most };
+    if (!ops->loop) return gen_fail(err, GEN_UNSUPPORTED, "%s takes one run at a time", s->device->name);
+    GEN_TRY(find_fed(s, rows, &loop, err));
+    for (int32_t i = 0; i < loop.n_numbers; i++) {
+        const gen_view *view = &s->values[s->plan->outputs[i]];
+        if (i == GEN_MAX_NUMBERS || gen_shape_count(&view->shape) != 1)
+            return gen_fail(err, GEN_UNSUPPORTED, "output %d is more than one number, or one too many", i);
+        loop.number[i] = view->data;
+    }
+    return ops->loop(s->exec, s->calls, s->plan->n_steps, &loop, err);
+}
+
+gen_status gen_session_run_loop(gen_session *s, gen_run_state first, int32_t n, float *numbers, gen_error *err)
+{
+    return s->device->ops->run_loop(s->exec, first, n, numbers, err);
+}
+
 /* ---- looking for the first number that is not finite ---------------------------------------------------------------------- */
 
 static gen_status check_result(gen_session *s, const gen_call *call, const gen_view *out, gen_error *err)

@@ -30,6 +30,12 @@ gen_status gen_session_run(gen_session *session, gen_run_state state, gen_error 
 /* Copies output i of the plan's request to host floats; count is its number of elements. */
 gen_status gen_session_fetch(gen_session *session, int32_t i, float *data, int64_t count, gen_error *err);
 
+/* Many runs on end, where the device can: it takes rows over, feeds the inputs "x" and "label" from them, and keeps outputs of one number each. rows are not
+ * needed afterwards. most: runs at a time. GEN_UNSUPPORTED, GEN_NO_MEMORY: runs go on one by one, as before. */
+gen_status gen_session_loop(gen_session *session, const gen_rows *rows, int32_t most, gen_error *err);
+/* Steps first.step … first.step + n - 1; numbers [n][outputs of the plan's request]. */
+gen_status gen_session_run_loop(gen_session *session, gen_run_state first, int32_t n, float *numbers, gen_error *err);
+
 /* Runs the plan once, step by step, and looks at every result: GEN_NOT_FINITE with the op and layer of the first one that is not finite, GEN_OK when
  * all are. Slow; for use after a loss that is not finite. Assignments happen as in a run. */
 gen_status gen_session_find_not_finite(gen_session *session, gen_run_state state, gen_error *err);

@@ -6,14 +6,11 @@
 #include "core/rng.h"
 #include "io/prefetch.h"
 
-/* Pictures drawn without repetition, in an order that changes with each pass. */
+/* A deck of pictures, and the order that they are in at the moment. */
 typedef struct deck {
-    gen_range range;
-    int64_t per_pass; /* pictures of a pass: whole batches where there is one deck */
-    int64_t pass;     /* which pass `order` is of; -1: none */
-    uint32_t *order;  /* [range.n] */
-    uint64_t seed;
-    bool in_order; /* as they lie */
+    gen_deck of;     /* a pass is of whole batches where there is one deck */
+    int64_t pass;    /* which pass `order` is of; -1: none */
+    uint32_t *order; /* [of.n] */
 } deck;
 
 struct gen_batches {
@@ -30,13 +27,13 @@ struct gen_batches {
 /* Picture number i of all that are ever drawn. */
 static int64_t draw(deck *d, int64_t i)
 {
-    int64_t pass = i / d->per_pass;
-    if (d->in_order) return d->range.first + i % d->per_pass;
+    int64_t pass = i / d->of.per_pass;
+    if (d->of.in_order) return d->of.first + i % d->of.per_pass;
     if (pass != d->pass) {
-        gen_shuffle(d->seed, (uint32_t)pass, d->order, (uint32_t)d->range.n);
+        gen_shuffle(d->of.seed, (uint32_t)pass, d->order, (uint32_t)d->of.n);
         d->pass = pass;
     }
-    return d->range.first + d->order[i % d->per_pass];
+    return d->of.first + d->order[i % d->of.per_pass];
 }
 
 static gen_status fill(void *context, int64_t i, void *buffer, gen_error *err)
@@ -62,11 +59,12 @@ static gen_status new_batches(const gen_dataset *data, int32_t n_decks, const ge
     for (int32_t i = 0; i < n_decks; i++) {
         int64_t n = ranges[i].n, epoch = n > b->share ? n / b->share : 1;
         if (epoch > b->per_epoch) b->per_epoch = epoch;
-        b->deck[i] = (deck){ .range = ranges[i],
-                             .per_pass = n_decks == 1 && n >= b->share ? epoch * b->share : n,
-                             .pass = -1,
-                             .order = gen_alloc((size_t)n, sizeof(uint32_t)),
-                             .seed = seed + (uint64_t)i };
+        b->deck[i].of = (gen_deck){ .first = ranges[i].first,
+                                    .n = n,
+                                    .per_pass = n_decks == 1 && n >= b->share ? epoch * b->share : n,
+                                    .seed = seed + (uint64_t)i };
+        b->deck[i].pass = -1;
+        b->deck[i].order = gen_alloc((size_t)n, sizeof(uint32_t));
         room = room && b->deck[i].order;
     }
     b->x_count = (size_t)batch * (size_t)data->height_px * (size_t)data->width_px * (size_t)data->channels;
@@ -94,7 +92,7 @@ gen_status gen_batches_new_in_order(const gen_dataset *data, gen_range range, in
                                     gen_error *err)
 {
     GEN_TRY(gen_batches_new(data, range, batch, 1, 0, out, err));
-    (*out)->deck[0].in_order = true;
+    (*out)->deck[0].of.in_order = true;
     return GEN_OK;
 }
 
@@ -153,4 +151,18 @@ gen_status gen_batches_make(gen_batches *b, int64_t i, gen_batch *batch, gen_err
     GEN_TRY(fill(b, i, b->own, err));
     *batch = view(b, b->own);
     return GEN_OK;
+}
+
+gen_rows gen_batches_rows(const gen_batches *b)
+{
+    const gen_dataset *data = b->data;
+    gen_rows rows = { .bytes = data->px8,
+                      .values = data->values,
+                      .labels = data->labels,
+                      .n = data->n,
+                      .width = (int64_t)b->x_count / b->batch,
+                      .n_decks = b->n_decks,
+                      .share = b->share };
+    for (int32_t i = 0; i < b->n_decks; i++) rows.deck[i] = b->deck[i].of;
+    return rows;
 }

@@ -9,6 +9,7 @@
 #ifndef GEN_MODELS_BATCHES_H
 #define GEN_MODELS_BATCHES_H
 
+#include "core/device.h"
 #include "io/dataset.h"
 
 #ifdef __cplusplus
@@ -43,6 +44,9 @@ gen_status gen_batches_next(gen_batches *b, gen_batch *batch, gen_error *err);
 
 /* Batch i, made by the caller's thread; not while the thread runs. */
 gen_status gen_batches_make(gen_batches *b, int64_t i, gen_batch *batch, gen_error *err);
+
+/* The same batches for a device that draws them itself; run number i gets batch i. The data stay the data set's. */
+gen_rows gen_batches_rows(const gen_batches *b);
 
 #ifdef __cplusplus
 }

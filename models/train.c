@@ -13,16 +13,18 @@
 #include "models/evaluate.h"
 #include "models/generate.h"
 #include "models/journal.h"
+#include "models/rolling.h"
 #include "models/sequence.h"
 #include "models/watch.h"
 
-enum { MAX_SCALARS = 16, GRID_SIDE = 8, N_GRID = GRID_SIDE * GRID_SIDE, MAX_SKIPPED = 100 };
+enum { MAX_SCALARS = GEN_MAX_NUMBERS, GRID_SIDE = 8, N_GRID = GRID_SIDE * GRID_SIDE, MAX_SKIPPED = 100 };
 
 typedef struct trainer {
     gen_run *run;
     const gen_dataset *data;
     gen_train_hooks hooks;
     gen_batches *batches;
+    gen_rolling *rolling; /* NULL: steps are taken one by one */
     gen_program *train, *eval, *decode, *panel;
     int64_t batch;  /* what the model's graph is built for */
     int64_t images; /* that a run of the graph takes: a multiple of batch */
@@ -53,6 +55,12 @@ static void find_lengths(trainer *t)
     t->sample_every = o->sample_every ? o->sample_every : t->per_epoch;
 }
 
+/* May the device take steps by itself? Not where a step is several runs or somebody looks at each. */
+static bool may_roll(const trainer *t)
+{
+    return t->runs == 1 && !t->hooks.ran && gen_rolling_can(t->run->device);
+}
+
 static gen_status make_train_program(trainer *t, gen_error *err)
 {
     gen_graph *g = gen_graph_new();
@@ -63,7 +71,9 @@ static gen_status make_train_program(trainer *t, gen_error *err)
     m.optim = gen_settings_optim(&t->run->settings, t->n_steps, t->per_epoch);
     if (t->run->settings.train.checkpoint_activations) gen_graph_checkpoint(g);
     t->run->settings.model->train(g, &m);
-    return gen_program_new(g, t->run->device, t->run->params, (uint64_t)t->run->settings.train.seed, &t->train, err);
+    if (may_roll(t) && gen_graph_outputs(g) > 0) gen_optim_guard(g, gen_graph_output(g, 0, NULL));
+    GEN_TRY(gen_program_new(g, t->run->device, t->run->params, (uint64_t)t->run->settings.train.seed, &t->train, err));
+    return may_roll(t) ? gen_rolling_new(t->train, t->batches, &t->rolling, err) : GEN_OK;
 }
 
 /* Each beginning of --freeze must be one of a weight's name: a typing error would train what was to stay. */
@@ -148,6 +158,7 @@ static gen_status start(trainer *t, gen_error *err)
 static void finish(trainer *t)
 {
     gen_batches_free(t->batches);
+    gen_rolling_free(t->rolling);
     gen_program_free(t->train);
     gen_program_free(t->eval);
     gen_program_free(t->decode);
@@ -448,6 +459,7 @@ static gen_status handle_not_finite(trainer *t, int64_t step, gen_error *err)
                         "step %" PRId64 ": more than %d steps had no finite loss; try a smaller --lr", step + 1,
                         MAX_SKIPPED);
     gen_emit_text(&t->hooks.sink, step + 1, "warning", "step %" PRId64 " had no finite loss: left out", step + 1);
+    if (t->rolling) return p->step = step + 1, GEN_OK; /* it changed nothing: gen_optim_guard */
     GEN_TRY(replay_to(t, step, err));
     p->step = step + 1;
     GEN_TRY(gen_checkpoint_save(t->run, err)); /* so that no replay has to leave it out again */
@@ -465,6 +477,37 @@ static gen_status after_step(trainer *t, bool stopping, gen_error *err)
     return stopping ? gen_checkpoint_save(t->run, err) : GEN_OK;
 }
 
+static void took_step(trainer *t, int64_t step, const double scalars[MAX_SCALARS])
+{
+    t->run->progress.step = step + 1;
+    report(t, step + 1, scalars);
+    gen_watch_step(&t->watcher, t->run, t->train, scalars, step + 1, &t->hooks.sink);
+}
+
+static int64_t steps_to_next_report(const trainer *t)
+{
+    const int64_t every[] = { t->run->settings.train.log_every, t->sample_every, t->checkpoint_every };
+    int64_t step = t->run->progress.step, room = t->n_steps - step;
+    for (int i = 0; i < 3; i++)
+        if (every[i] - step % every[i] < room) room = every[i] - step % every[i];
+    return room;
+}
+
+static gen_status many_steps(trainer *t, gen_error *err)
+{
+    const float *numbers;
+    const int64_t first = t->run->progress.step, n = gen_rolling_most(t->rolling, steps_to_next_report(t));
+    const int32_t width = gen_program_outputs(t->train);
+    GEN_TRY(gen_rolling_run(t->rolling, state_at(t, first), n, &numbers, err));
+    for (int64_t i = 0; i < n; i++) {
+        double scalars[MAX_SCALARS] = { 0 };
+        for (int32_t k = 0; k < width; k++) scalars[k] = (double)numbers[i * width + k];
+        if (isfinite(scalars[0])) took_step(t, first + i, scalars);
+        else GEN_TRY(handle_not_finite(t, first + i, err));
+    }
+    return GEN_OK;
+}
+
 static gen_status one_step(trainer *t, gen_error *err)
 {
     double scalars[MAX_SCALARS];
@@ -474,19 +517,17 @@ static gen_status one_step(trainer *t, gen_error *err)
     GEN_TRY(gen_batches_next(t->batches, &batch, err));
     GEN_TRY(run_step(t, step, &batch, scalars, &finite, err));
     if (!finite) return handle_not_finite(t, step, err);
-    t->run->progress.step = step + 1;
-    report(t, step + 1, scalars);
-    gen_watch_step(&t->watcher, t->run, t->train, scalars, step + 1, &t->hooks.sink);
+    took_step(t, step, scalars);
     return GEN_OK;
 }
 
 static gen_status loop(trainer *t, gen_error *err)
 {
     gen_progress *p = &t->run->progress;
-    GEN_TRY(gen_batches_start(t->batches, p->step, t->n_steps, err));
+    if (!t->rolling) GEN_TRY(gen_batches_start(t->batches, p->step, t->n_steps, err));
     t->since_s = now_s();
     while (p->step < t->n_steps && !out_of_patience(t)) {
-        GEN_TRY(one_step(t, err));
+        GEN_TRY(t->rolling ? many_steps(t, err) : one_step(t, err));
         bool stopping = t->hooks.stop && *t->hooks.stop;
         GEN_TRY(after_step(t, stopping, err));
         if (stopping && p->step < t->n_steps)

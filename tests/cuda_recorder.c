@@ -56,14 +56,25 @@ static void record_free(void *context, void *memory)
     gen_free(memory);
 }
 
-static int record_copy(void *context, void *to, const void *from, size_t bytes)
+static int record_copy(cuda_recorder *r, int32_t *count, void *to, const void *from, size_t bytes)
 {
-    cuda_recorder *r = context;
     not_while_capturing(r, "a copy");
     if (may_fail(r)) return BROKEN;
-    r->n_copies++;
+    ++*count;
     memcpy(to, from, bytes);
     return 0;
+}
+
+static int record_copy_in(void *context, void *to, const void *from, size_t bytes)
+{
+    cuda_recorder *r = context;
+    return record_copy(r, &r->n_copies_in, to, from, bytes);
+}
+
+static int record_copy_out(void *context, void *to, const void *from, size_t bytes)
+{
+    cuda_recorder *r = context;
+    return record_copy(r, &r->n_copies_out, to, from, bytes);
 }
 
 /* ---- graphs ---- */
@@ -260,8 +271,8 @@ gen_device *cuda_recorder_open(cuda_recorder *r, const cuda_products *products)
     gen_device *device;
     *r = (cuda_recorder){ 0 };
     cuda_runtime runtime = {
-        r,           record_alloc, record_free, record_copy, record_copy,       record_begin,      record_launch,
-        record_mark, record_wait,  record_end,  record_run,  record_graph_free, record_error_text, record_close
+        r,           record_alloc, record_free, record_copy_in, record_copy_out,   record_begin,      record_launch,
+        record_mark, record_wait,  record_end,  record_run,     record_graph_free, record_error_text, record_close
     };
     const cuda_products none = { 0 };
     TEST_OK(cuda_device_new(&runtime, products ? products : &none, "cuda (emulated)", &device, &err));

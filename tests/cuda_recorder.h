@@ -13,11 +13,12 @@
 #include "kernels/cuda/runtime.h"
 
 typedef struct cuda_recorder {
-    bool capturing, closed, failed;       /* failed: something was told to */
-    int32_t n_lanes, n_marks, n_waits;    /* of the last graph; n_waits: between calls */
-    int32_t n_blocks, n_graphs;           /* alive */
-    int32_t n_launches, n_runs, n_copies; /* recorded launches, runs of graphs, copies in either direction: so far */
-    int32_t fail_at;                      /* the n-th call from now on that can fail does; 0: none */
+    bool capturing, closed, failed;    /* failed: something was told to */
+    int32_t n_lanes, n_marks, n_waits; /* of the last graph; n_waits: between calls */
+    int32_t n_blocks, n_graphs;        /* alive */
+    int32_t n_launches, n_runs;        /* recorded launches, runs of graphs: so far */
+    int32_t n_copies_in, n_copies_out; /* from and to the host: so far */
+    int32_t fail_at;                   /* the n-th call from now on that can fail does; 0: none */
     uint32_t dice;
     struct recorded_graph *recording;
     struct recorder_lane {

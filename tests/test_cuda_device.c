@@ -191,6 +191,7 @@ static void open_two_calls(two_calls *t)
     memset(t, 0, sizeof *t);
     t->device = cuda_recorder_open(&t->r, NULL);
     t->attr.key = 7;
+    t->state.seed = 1;
     gen_view *views[3] = { t->x, t->y, t->noise };
     for (int i = 0; i < 3; i++) views[i][0] = (gen_view){ t->device->ops->alloc(t->device, sizeof host), GEN_SHAPE(N) };
     for (int i = 0; i < N; i++) host[i] = (float)i;

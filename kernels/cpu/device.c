@@ -312,10 +312,10 @@ static void cpu_close(gen_device *device)
     gen_free(device);
 }
 
-static const gen_device_ops ops = { cpu_alloc, cpu_free, upload, download,  compile,      run,
-                                    exec_free, profile,  peak,   cpu_close, compile_bytes };
-static const gen_device_ops ops64 = { cpu_alloc, cpu_free, upload64, download64, compile,      run,
-                                      exec_free, profile,  NULL,     cpu_close,  compile_bytes };
+static const gen_device_ops ops = { cpu_alloc, cpu_free, upload,    download,      compile, run, exec_free,
+                                    profile,   peak,     cpu_close, compile_bytes, NULL,    NULL };
+static const gen_device_ops ops64 = { cpu_alloc, cpu_free, upload64,  download64,    compile, run, exec_free,
+                                      profile,   NULL,     cpu_close, compile_bytes, NULL,    NULL };
 
 /* ---- one kernel, whatever else there is ---- */
 

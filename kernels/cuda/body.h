@@ -43,6 +43,7 @@ enum { CUDA_THREADS = 256 }; /* of every block */
 #define GEN_SHARED(type, name, n) __shared__ type name[n]
 #define GEN_PRIVATE(type, name, n) type name[n]
 #define GEN_MINE(name, t) (name)
+#define GEN_EXCHANGE(place, value) atomicExch(place, value)
 
 #else
 
@@ -86,6 +87,14 @@ static inline int emulated_thread(int k)
     memset(name, 0xff, sizeof name) /* not a number */
 #define GEN_PRIVATE(type, name, n) type name[CUDA_THREADS][n]
 #define GEN_MINE(name, t) (name[t])
+/* Puts the value there and gives what was there, at once. What blocks exchange must not depend on their order: the emulator shuffles it. */
+#define GEN_EXCHANGE(place, value) emulated_exchange(place, value)
+static inline uint32_t emulated_exchange(uint32_t *place, uint32_t value)
+{
+    const uint32_t old = *place;
+    *place = value;
+    return old;
+}
 
 #endif
 

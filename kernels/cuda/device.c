@@ -1,29 +1,11 @@
 /* The GPU as a device: a plan becomes lists of launches in lanes, captured once as one graph, and a run is: the run's state to the device, the graph. */
+#include "kernels/cuda/exec.h"
 #include "kernels/cuda/libraries.h"
-#include "kernels/cuda/order.h"
-#include "kernels/cuda/runtime.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { NAME_BYTES = 128 };
-
-typedef struct cuda_device {
-    gen_device device; /* first: a gen_device of ours is a cuda_device */
-    cuda_runtime rt;
-    cuda_products products;
-    char name[NAME_BYTES];
-} cuda_device;
-
-struct gen_exec {
-    cuda_device *cuda;
-    const gen_run_state *state; /* the host's, of the session; NULL: no call draws random numbers */
-    gen_run_state *state_here;  /* the device's copy, which kernels read */
-    void *scratch;              /* device memory of the lanes */
-    void *graph;                /* NULL: there is nothing to do */
-};
-
-static gen_status failed(const cuda_device *cuda, const char *what, int code, gen_error *err)
+gen_status cuda_failed(const cuda_device *cuda, const char *what, int code, gen_error *err)
 {
     return gen_fail(err, GEN_NO_DEVICE, "%s: %s failed: %s", cuda->name, what, cuda->rt.error_text(code));
 }
@@ -47,14 +29,14 @@ static gen_status upload(gen_device *device, void *to, const float *from, size_t
 {
     cuda_device *cuda = (cuda_device *)device;
     int code = cuda->rt.copy_in(cuda->rt.context, to, from, count * sizeof *from);
-    return code ? failed(cuda, "copying to it", code, err) : GEN_OK;
+    return code ? cuda_failed(cuda, "copying to it", code, err) : GEN_OK;
 }
 
 static gen_status download(gen_device *device, float *to, const void *from, size_t count, gen_error *err)
 {
     cuda_device *cuda = (cuda_device *)device;
     int code = cuda->rt.copy_out(cuda->rt.context, to, from, count * sizeof *to);
-    return code ? failed(cuda, "running, or copying from it,", code, err) : GEN_OK; /* runs are waited for here */
+    return code ? cuda_failed(cuda, "running, or copying from it,", code, err) : GEN_OK; /* runs are waited for here */
 }
 
 /* ---- compile ---- */
@@ -63,33 +45,29 @@ static void exec_free(gen_exec *exec)
 {
     if (!exec) return;
     cuda_device *cuda = exec->cuda;
+    cuda_loop_free(exec);
     if (exec->graph) cuda->rt.graph_free(cuda->rt.context, exec->graph);
     cuda_free(&cuda->device, exec->scratch);
     cuda_free(&cuda->device, exec->state_here);
     gen_free(exec);
 }
 
-/* Calls on their way to a graph: twice over them, first to learn how much scratch memory they want, then with it. */
-typedef struct lowering {
-    const gen_call *calls;
-    int32_t n_calls;
-    cuda_slot *slots;
-    int32_t *end;             /* call i has the launches from end[i - 1] to end[i] */
-    size_t bytes[CUDA_LANES]; /* scratch of each lane: one call after the other uses it */
-    cuda_launches list;
-} lowering;
-
-static gen_status start_lowering(lowering *l, const cuda_device *cuda, gen_arena *arena, gen_error *err)
+gen_status cuda_start_lowering(cuda_lowering *l, const cuda_device *cuda, gen_arena *arena, gen_error *err)
 {
     l->list = (cuda_launches){ .arena = arena, .products = cuda->products };
     l->slots = cuda_order_calls(l->calls, l->n_calls, arena);
     l->end = gen_arena_alloc(arena, (size_t)l->n_calls * sizeof *l->end);
-    if (l->slots && l->end) return GEN_OK;
-    return gen_fail(err, GEN_NO_MEMORY, "no memory for a plan of %d calls", l->n_calls);
+    if (!l->slots || !l->end) return gen_fail(err, GEN_NO_MEMORY, "no memory for a plan of %d calls", l->n_calls);
+    l->n_lanes = 1;
+    for (int32_t i = 0; i < l->n_calls; i++) {
+        if (l->slots[i].lane >= l->n_lanes) l->n_lanes = l->slots[i].lane + 1;
+        if (l->slots[i].mark > l->n_marks) l->n_marks = l->slots[i].mark;
+    }
+    l->n_marks += l->n_lanes;
+    return GEN_OK;
 }
 
-/* scratch: one lane's after the other; 0: only count. */
-static gen_status lower_all(lowering *l, uintptr_t scratch, gen_error *err)
+gen_status cuda_lower_all(cuda_lowering *l, uintptr_t scratch, gen_error *err)
 {
     uintptr_t at[CUDA_LANES];
     for (int32_t lane = 0; lane < CUDA_LANES; lane++) {
@@ -108,7 +86,7 @@ static gen_status lower_all(lowering *l, uintptr_t scratch, gen_error *err)
     return GEN_OK;
 }
 
-static size_t scratch_bytes(const lowering *l)
+static size_t scratch_bytes(const cuda_lowering *l)
 {
     size_t bytes = 0;
     for (int32_t lane = 0; lane < CUDA_LANES; lane++) bytes += l->bytes[lane];
@@ -135,60 +113,65 @@ static gen_status get_memory(gen_exec *exec, size_t bytes, gen_error *err)
 /* ---- a graph ---- */
 
 /* Call i in its lane: waits, launches, and the mark that others wait for. */
-static int capture_call(const cuda_device *cuda, const lowering *l, int32_t i, gen_error *err)
+static int capture_call(const cuda_device *cuda, const cuda_lowering *l, int32_t i, int32_t first_mark, gen_error *err)
 {
     const cuda_runtime *rt = &cuda->rt;
     const cuda_slot *slot = &l->slots[i];
     int code = 0;
     for (int32_t lane = 0; lane < CUDA_LANES && !code; lane++)
-        if (slot->wait[lane] >= 0) code = rt->wait(rt->context, slot->lane, l->slots[slot->wait[lane]].mark);
-    for (int32_t k = i ? l->end[i - 1] : 0; k < l->end[i] && !code; k++) {
-        code = rt->launch(rt->context, slot->lane, &l->list.launch[k]);
-        if (code) (void)failed(cuda, cuda_body_name(l->list.launch[k].body), code, err); /* the first failure wins */
+        if (slot->wait[lane] >= 0)
+            code = rt->wait(rt->context, slot->lane, first_mark + l->slots[slot->wait[lane]].mark);
+    if (!code) code = cuda_capture_list(cuda, &l->list, slot->lane, i ? l->end[i - 1] : 0, l->end[i], err);
+    if (slot->mark && !code) code = rt->mark(rt->context, slot->lane, first_mark + slot->mark);
+    return code;
+}
+
+int cuda_capture_list(const cuda_device *cuda, const cuda_launches *list, int32_t lane, int32_t begin, int32_t end,
+                      gen_error *err)
+{
+    int code = 0;
+    for (int32_t k = begin; k < end && !code; k++) {
+        code = cuda->rt.launch(cuda->rt.context, lane, &list->launch[k]);
+        if (code) (void)cuda_failed(cuda, cuda_body_name(list->launch[k].body), code, err); /* the first failure wins */
     }
-    if (slot->mark && !code) code = rt->mark(rt->context, slot->lane, slot->mark);
     return code;
 }
 
 /* Lanes leave lane 0 at the beginning, at mark 0, and come back to it at the end, at marks behind those of calls. */
-static int capture_calls(const cuda_device *cuda, const lowering *l, int32_t n_lanes, int32_t n_marks, gen_error *err)
+int cuda_capture_calls(const cuda_device *cuda, const cuda_lowering *l, int32_t first_mark, gen_error *err)
 {
     const cuda_runtime *rt = &cuda->rt;
-    int code = rt->mark(rt->context, 0, 0);
-    for (int32_t lane = 1; lane < n_lanes && !code; lane++) code = rt->wait(rt->context, lane, 0);
-    for (int32_t i = 0; i < l->n_calls && !code; i++) code = capture_call(cuda, l, i, err);
-    for (int32_t lane = 1; lane < n_lanes && !code; lane++) {
-        code = rt->mark(rt->context, lane, n_marks + lane);
-        if (!code) code = rt->wait(rt->context, 0, n_marks + lane);
+    int code = rt->mark(rt->context, 0, first_mark);
+    for (int32_t lane = 1; lane < l->n_lanes && !code; lane++) code = rt->wait(rt->context, lane, first_mark);
+    for (int32_t i = 0; i < l->n_calls && !code; i++) code = capture_call(cuda, l, i, first_mark, err);
+    for (int32_t lane = 1; lane < l->n_lanes && !code; lane++) {
+        const int32_t mark = first_mark + l->n_marks - l->n_lanes + lane;
+        code = rt->mark(rt->context, lane, mark);
+        if (!code) code = rt->wait(rt->context, 0, mark);
     }
     return code;
 }
 
-static gen_status capture(gen_exec *exec, const lowering *l, gen_error *err)
+static gen_status capture(gen_exec *exec, const cuda_lowering *l, gen_error *err)
 {
     const cuda_device *cuda = exec->cuda;
-    int32_t n_lanes = 1, n_marks = 0;
-    for (int32_t i = 0; i < l->n_calls; i++) {
-        if (l->slots[i].lane >= n_lanes) n_lanes = l->slots[i].lane + 1;
-        if (l->slots[i].mark > n_marks) n_marks = l->slots[i].mark;
-    }
-    int code = cuda->rt.capture_begin(cuda->rt.context, n_lanes, n_marks + n_lanes);
-    if (code) return failed(cuda, "beginning a graph", code, err);
-    code = capture_calls(cuda, l, n_lanes, n_marks, err);
+    int code = cuda->rt.capture_begin(cuda->rt.context, l->n_lanes, l->n_marks);
+    if (code) return cuda_failed(cuda, "beginning a graph", code, err);
+    code = cuda_capture_calls(cuda, l, 0, err);
     int end = cuda->rt.capture_end(cuda->rt.context, &exec->graph);
-    return code || end ? failed(cuda, "making a graph", code ? code : end, err) : GEN_OK;
+    return code || end ? cuda_failed(cuda, "making a graph", code ? code : end, err) : GEN_OK;
 }
 
 static gen_status compile_calls(gen_exec *exec, const gen_call *calls, int32_t n_calls, gen_arena *arena,
                                 gen_error *err)
 {
-    lowering l = { .calls = calls, .n_calls = n_calls };
-    GEN_TRY(start_lowering(&l, exec->cuda, arena, err));
-    GEN_TRY(lower_all(&l, 0, err));
+    cuda_lowering l = { .calls = calls, .n_calls = n_calls };
+    GEN_TRY(cuda_start_lowering(&l, exec->cuda, arena, err));
+    GEN_TRY(cuda_lower_all(&l, 0, err));
     GEN_TRY(get_memory(exec, scratch_bytes(&l), err));
     exec->state = state_of(calls, n_calls);
     l.list.state = exec->state_here;
-    GEN_TRY(lower_all(&l, (uintptr_t)exec->scratch, err));
+    GEN_TRY(cuda_lower_all(&l, (uintptr_t)exec->scratch, err));
     return l.list.n ? capture(exec, &l, err) : GEN_OK;
 }
 
@@ -208,24 +191,33 @@ static gen_status compile(gen_device *device, const gen_call *calls, int32_t n_c
 
 static size_t compile_bytes(gen_device *device, const gen_call *calls, int32_t n_calls)
 {
-    lowering l = { .calls = calls, .n_calls = n_calls };
+    cuda_lowering l = { .calls = calls, .n_calls = n_calls };
     gen_arena *arena = gen_arena_new();
-    if (arena && start_lowering(&l, (cuda_device *)device, arena, NULL) == GEN_OK)
-        (void)lower_all(&l, 0, NULL); /* what fails, compile will say */
+    if (arena && cuda_start_lowering(&l, (cuda_device *)device, arena, NULL) == GEN_OK)
+        (void)cuda_lower_all(&l, 0, NULL); /* what fails, compile will say */
     gen_arena_free(arena);
     return scratch_bytes(&l) + sizeof(gen_run_state);
 }
 
 /* ---- run ---- */
 
+int cuda_tell_state(gen_exec *exec, gen_run_state state)
+{
+    const cuda_runtime *rt = &exec->cuda->rt;
+    if (!memcmp(&state, &exec->state_told, sizeof state)) return 0;
+    int code = rt->copy_in(rt->context, exec->state_here, &state, sizeof state);
+    if (!code) exec->state_told = state;
+    return code;
+}
+
 /* Returns as soon as the work is on its way: whoever reads a result waits. */
 static gen_status run(gen_exec *exec, gen_error *err)
 {
     const cuda_device *cuda = exec->cuda;
     int code = 0;
-    if (exec->state) code = cuda->rt.copy_in(cuda->rt.context, exec->state_here, exec->state, sizeof *exec->state);
+    if (exec->state) code = cuda_tell_state(exec, *exec->state);
     if (!code && exec->graph) code = cuda->rt.graph_run(cuda->rt.context, exec->graph);
-    return code ? failed(cuda, "running a plan", code, err) : GEN_OK;
+    return code ? cuda_failed(cuda, "running a plan", code, err) : GEN_OK;
 }
 
 static void cuda_close(gen_device *device)
@@ -237,8 +229,9 @@ static void cuda_close(gen_device *device)
     gen_free(cuda);
 }
 
-static const gen_device_ops ops = { cuda_alloc, cuda_free, upload, download,   compile,      run,
-                                    exec_free,  NULL,      NULL,   cuda_close, compile_bytes };
+static const gen_device_ops ops = { cuda_alloc,    cuda_free,      upload,       download, compile,
+                                    run,           exec_free,      NULL,         NULL,     cuda_close,
+                                    compile_bytes, cuda_loop_make, cuda_loop_run };
 
 gen_status cuda_device_new(const cuda_runtime *runtime, const cuda_products *products, const char *name,
                            gen_device **device, gen_error *err)

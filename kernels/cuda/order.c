@@ -109,6 +109,13 @@ static double guess_time(const gen_call *c)
     return 2000 + numbers * sizeof(float) / 4000 + products_of(c) / 50000;
 }
 
+double cuda_guess_time(const gen_call *calls, int32_t n)
+{
+    double ns = 0;
+    for (int32_t i = 0; i < n; i++) ns += guess_time(&calls[i]);
+    return ns;
+}
+
 /* ---- where and after what --------------------------------------------------------------------------------------------------- */
 
 /* The lane in which the call can start first; one in which it need not wait for another lane, unless that costs more than a wait does. */

@@ -26,6 +26,9 @@ typedef struct cuda_slot {
 /* Calls in an order in which they could run one after the other; slots live in the arena. */
 cuda_slot *cuda_order_calls(const gen_call *calls, int32_t n, gen_arena *arena);
 
+/* How long they take one after the other, ns: a guess from bytes and products. */
+double cuda_guess_time(const gen_call *calls, int32_t n);
+
 #ifdef __cplusplus
 }
 #endif
