@@ -24,15 +24,19 @@ typedef struct engine {
     int number, behavior; /* notes; -1: none */
     int64_t workspace;
     bool supported;
+    double ns;
 } engine;
 
 static const engine engines[] = {
-    { DNN_NUMERICAL_NOTE_NONDETERMINISTIC, -1, 0, true },
-    { DNN_NUMERICAL_NOTE_TENSOR_CORE, DNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION, 0, true },
-    { DNN_NUMERICAL_NOTE_TENSOR_CORE, -1, (int64_t)CUDNN_MOST_WORKSPACE + 1, true },
-    { DNN_NUMERICAL_NOTE_TENSOR_CORE, -1, 0, false },
-    { -1, -1, 1000, true },
-    { DNN_NUMERICAL_NOTE_TENSOR_CORE, -1, 131, true },
+    { DNN_NUMERICAL_NOTE_NONDETERMINISTIC, -1, 0, true, 1 },
+    { DNN_NUMERICAL_NOTE_TENSOR_CORE, DNN_BEHAVIOR_NOTE_RUNTIME_COMPILATION, 0, true, 1 },
+    { DNN_NUMERICAL_NOTE_TENSOR_CORE, -1, (int64_t)CUDNN_MOST_WORKSPACE + 1, true, 1 },
+    { DNN_NUMERICAL_NOTE_TENSOR_CORE, -1, 0, false, 1 },
+    { -1, -1, 1000, true, 50 },
+    { DNN_NUMERICAL_NOTE_TENSOR_CORE, -1, 131, true, 30 },
+    { DNN_NUMERICAL_NOTE_TENSOR_CORE, -1, 0, true, 29.5 },
+    { DNN_NUMERICAL_NOTE_TENSOR_CORE, -1, 4096, true, 10 },
+    { -1, -1, 16, true, 40 },
 };
 enum { N_ENGINES = sizeof engines / sizeof *engines };
 
@@ -276,6 +280,7 @@ typedef struct work {
     int64_t pad[2], stride[2], dilation[2];
     char *workspace;
     int64_t workspace_bytes;
+    double ns;
 } work;
 
 static tensor read_tensor(const descriptor *d, const descriptor *pack)
@@ -371,6 +376,7 @@ static void compute(const void *args)
     int64_t n = elements(&k->result);
     double *sum = gen_alloc((size_t)n, sizeof *sum);
     assert_non_null(sum);
+    cuda_recorder_ns += k->ns;
     memset(k->workspace, 0xff, (size_t)k->workspace_bytes);
     add_products(k, sum);
     for (int64_t i = 0; i < n; i++) store(&k->result, i, after(k, sum[i], i));
@@ -409,7 +415,7 @@ static int fake_execute(void *handle, void *the_plan, void *the_pack)
 {
     const descriptor *plan = the_plan, *pack = the_pack, *ops[MAX_OPS] = { NULL }, *result = NULL;
     void *stream = *(void **)handle;
-    work k = { .workspace_bytes = engines[plan->engine].workspace };
+    work k = { .workspace_bytes = engines[plan->engine].workspace, .ns = engines[plan->engine].ns };
     assert_true(plan->finalized && pack->finalized);
     if (fake_cudnn_fails) return FAILED;
     int n = (int)count_of(plan->graph, DNN_ATTR_OPERATIONGRAPH_OPS);

@@ -20,8 +20,11 @@ extern const cudnn_api fake_cudnn_api;
 
 enum {
     FAKE_PLAIN_ENGINE = 4,
-    FAKE_TENSOR_CORES = 5
-}; /* the only two that may be chosen: without tensor cores, with them */
+    FAKE_TENSOR_CORES = 5,      /* the first two that may be chosen: without tensor cores, with them */
+    FAKE_AS_FAST = 6,           /* as the one before, less what noise is */
+    FAKE_FAST_TENSOR_CORES = 7, /* the two fastest that may be chosen */
+    FAKE_FAST_PLAIN_ENGINE = 8
+};
 
 extern bool fake_cudnn_refuses_fusion; /* no plan for more than the convolution */
 extern bool fake_cudnn_fails;          /* nothing can be executed */

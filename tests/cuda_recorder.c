@@ -23,6 +23,8 @@ typedef struct recorded_graph {
 
 enum { BROKEN = 999 };
 
+double cuda_recorder_ns;
+
 static int may_fail(cuda_recorder *r)
 {
     if (r->fail_at <= 0 || --r->fail_at > 0) return 0;
@@ -243,6 +245,16 @@ static int record_run(void *context, void *graph)
     return 0;
 }
 
+static int record_time(void *context, void *graph, double *ns)
+{
+    cuda_recorder *r = context;
+    const double before = cuda_recorder_ns;
+    int code = record_run(context, graph);
+    r->n_timed++;
+    *ns = cuda_recorder_ns - before;
+    return code;
+}
+
 static void record_graph_free(void *context, void *graph)
 {
     cuda_recorder *r = context;
@@ -271,8 +283,9 @@ gen_device *cuda_recorder_open(cuda_recorder *r, const cuda_products *products)
     gen_device *device;
     *r = (cuda_recorder){ 0 };
     cuda_runtime runtime = {
-        r,           record_alloc, record_free, record_copy_in, record_copy_out,   record_begin,      record_launch,
-        record_mark, record_wait,  record_end,  record_run,     record_graph_free, record_error_text, record_close
+        r,           record_alloc, record_free, record_copy_in, record_copy_out, record_begin,      record_launch,
+        record_mark, record_wait,  record_end,  record_run,     record_time,     record_graph_free, record_error_text,
+        record_close
     };
     const cuda_products none = { 0 };
     TEST_OK(cuda_device_new(&runtime, products ? products : &none, "cuda (emulated)", &device, &err));

@@ -18,6 +18,7 @@ typedef struct cuda_recorder {
     int32_t n_blocks, n_graphs;        /* alive */
     int32_t n_launches, n_runs;        /* recorded launches, runs of graphs: so far */
     int32_t n_copies_in, n_copies_out; /* from and to the host: so far */
+    int32_t n_timed;                   /* of the runs */
     int32_t fail_at;                   /* the n-th call from now on that can fail does; 0: none */
     uint32_t dice;
     struct recorded_graph *recording;
@@ -29,6 +30,9 @@ typedef struct cuda_recorder {
 
 /* The device; recorder outlives it. products: the libraries, which the device takes; NULL: none. */
 gen_device *cuda_recorder_open(cuda_recorder *recorder, const cuda_products *products);
+
+/* The clock by which graphs are timed: libraries that are none add to it when they run. */
+extern double cuda_recorder_ns;
 
 /* For libraries that are none either: they are given a lane of the recorder as their stream. Records run(args), args are copied. */
 int cuda_recorder_add(void *stream, void (*run)(const void *args), const void *args, size_t bytes);

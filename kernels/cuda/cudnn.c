@@ -22,6 +22,7 @@ struct cudnn {
     cudnn_api api;
     void *handle; /* NULL: there is no GPU */
     void *device; /* a described one; NULL: the one that is here */
+    cudnn_tuner tuner;
     found_plan *plans;
 };
 
@@ -207,7 +208,8 @@ static void *operations(maker *m, const cudnn_conv *c)
 /* ---- which engine ---------------------------------------------------------------------------------------------------------- */
 
 typedef struct candidate {
-    void *config;
+    void *config, *execution; /* execution: its plan; NULL: not made yet */
+    size_t workspace_bytes;
     int64_t engine;
     bool on_tensor_cores;
 } candidate;
@@ -283,33 +285,88 @@ static void keep_descriptor(found_plan *found, maker *m, const void *descriptor)
         if (m->made[i] == descriptor) keep(found, m, i);
 }
 
-/* Is there a plan of it? Then that is what was found. */
-static bool take(maker *m, found_plan *found, const candidate *of)
-{
-    found->execution = plan_for(found->dnn, of->config, &found->plan.workspace_bytes);
-    if (!found->execution) return false;
-    found->plan.engine = of->engine;
-    found->plan.on_tensor_cores = of->on_tensor_cores;
-    keep_descriptor(found, m, of->config);
-    return true;
-}
-
-/* The first that will do, those on tensor cores before the others. */
-static void choose(maker *m, found_plan *found, void *graph, int mode)
+/* What will do, those on tensor cores before the others; returns how many. */
+static int sort_candidates(maker *m, found_plan *found, void *graph, int mode, candidate list[MAX_CONFIGS])
 {
     void *configs[MAX_CONFIGS];
     candidate plain[MAX_CONFIGS];
-    int n_plain = 0;
-    int64_t n_configs = ask_heuristics(m, found->dnn, graph, mode, configs);
+    int n = 0, n_plain = 0;
+    const int64_t n_configs = ask_heuristics(m, found->dnn, graph, mode, configs);
     found->plan.n_configs += (int32_t)n_configs;
     for (int64_t i = 0; i < n_configs; i++) {
         candidate c = { .config = configs[i], .engine = -1 };
         if (!will_do(m, &found->plan.conv, &c)) continue;
-        if (!c.on_tensor_cores) plain[n_plain++] = c;
-        else if (take(m, found, &c)) return;
+        if (c.on_tensor_cores) list[n++] = c;
+        else plain[n_plain++] = c;
     }
-    for (int i = 0; i < n_plain; i++)
-        if (take(m, found, &plain[i])) return;
+    for (int i = 0; i < n_plain; i++) list[n++] = plain[i];
+    return n;
+}
+
+/* Plans of the first ones that have one, `most` at most; those come to the front of the list. Returns how many. */
+static int make_plans(const cudnn *dnn, candidate *list, int n, int most)
+{
+    int made = 0;
+    for (int i = 0; i < n && made < most; i++) {
+        list[i].execution = plan_for(dnn, list[i].config, &list[i].workspace_bytes);
+        if (list[i].execution) list[made++] = list[i];
+    }
+    return made;
+}
+
+/* That is what was found, for the time being. */
+static void take(found_plan *found, const candidate *of)
+{
+    found->execution = of->execution;
+    found->plan.workspace_bytes = of->workspace_bytes;
+    found->plan.engine = of->engine;
+    found->plan.on_tensor_cores = of->on_tensor_cores;
+}
+
+/* The fastest, where an earlier one counts as as fast as one that gains less than noise does; -1: none could be timed. */
+static int fastest(found_plan *found, const candidate *list, int n)
+{
+    const cudnn_tuner *tuner = &found->dnn->tuner;
+    const double clearly = 0.97;
+    double least = 0;
+    int best = -1;
+    for (int i = 0; i < n; i++) {
+        take(found, &list[i]);
+        const double ns = tuner->time(tuner->context, &found->plan);
+        if (ns < 0 || (best >= 0 && ns >= clearly * least)) continue;
+        least = ns;
+        best = i;
+    }
+    return best;
+}
+
+/* What was the fastest before, else what is now; the first where that cannot be told. */
+static int tuned(found_plan *found, const candidate *list, int n)
+{
+    const cudnn_tuner *tuner = &found->dnn->tuner;
+    cudnn_choice choice;
+    if (tuner->recall(tuner->context, &found->plan.conv, &choice) && choice.place < n &&
+        list[choice.place].engine == choice.engine)
+        return choice.place;
+    const int best = fastest(found, list, n);
+    if (best < 0) return 0;
+    choice = (cudnn_choice){ best, list[best].engine };
+    tuner->remember(tuner->context, &found->plan.conv, &choice);
+    return best;
+}
+
+static void choose(maker *m, found_plan *found, void *graph, int mode)
+{
+    candidate list[MAX_CONFIGS];
+    const cudnn *dnn = found->dnn;
+    int n = sort_candidates(m, found, graph, mode, list);
+    n = make_plans(dnn, list, n, dnn->tuner.time ? CUDNN_MOST_TUNED : 1);
+    if (!n) return;
+    const int best = n > 1 ? tuned(found, list, n) : 0;
+    for (int i = 0; i < n; i++)
+        if (i != best) dnn->api.destroy_descriptor(list[i].execution);
+    take(found, &list[best]);
+    keep_descriptor(found, m, list[best].config);
 }
 
 /* The general heuristics first; those of last resort know only slow engines. */
@@ -339,6 +396,11 @@ const cudnn_plan *cudnn_plan_of(cudnn *dnn, const cudnn_conv *conv)
     dnn->plans = found;
     find(found);
     return found->execution ? &found->plan : NULL;
+}
+
+void cudnn_tune(cudnn *dnn, const cudnn_tuner *tuner)
+{
+    dnn->tuner = *tuner;
 }
 
 /* ---- running --------------------------------------------------------------------------------------------------------------- */

@@ -7,7 +7,8 @@
  *     cudnn_close(dnn);
  *
  * Engines are looked up in cuDNN's heuristics. Those are dropped that do not give the same bits on every run, that would be compiled first, that want more than
- * CUDNN_MOST_WORKSPACE, and without `tensor_cores` those that round their inputs to TF32. Of the rest the first on tensor cores wins, else the first.
+ * CUDNN_MOST_WORKSPACE, and without `tensor_cores` those that round their inputs to TF32. Of the rest those on tensor cores come first, in the heuristics' order.
+ * The first of all wins; with a tuner, the fastest of the first CUDNN_MOST_TUNED.
  */
 #ifndef GEN_KERNELS_CUDA_CUDNN_H
 #define GEN_KERNELS_CUDA_CUDNN_H
@@ -19,7 +20,7 @@
 extern "C" {
 #endif
 
-enum { CUDNN_MOST_WORKSPACE = 256 << 20 }; /* bytes */
+enum { CUDNN_MOST_WORKSPACE = 256 << 20 /* bytes */, CUDNN_MOST_TUNED = 8 };
 
 typedef enum cudnn_direction {
     CUDNN_FORWARD, /* y from x, w */
@@ -53,6 +54,23 @@ typedef struct cudnn cudnn;
 /* Plans for the GPU that is current. device_json: plans for the GPU that this text describes, none has to be there, and nothing can run. api is copied. */
 gen_status cudnn_open(const cudnn_api *api, const char *device_json, cudnn **dnn, gen_error *err);
 void cudnn_close(cudnn *dnn); /* accepts NULL */
+
+/* One of the plans that will do: its place among them, and its engine, by which a choice that is out of date is noticed. */
+typedef struct cudnn_choice {
+    int32_t place;
+    int64_t engine;
+} cudnn_choice;
+
+/* Who times plans on the GPU, and knows what was the fastest before. */
+typedef struct cudnn_tuner {
+    void *context;
+    double (*time)(void *context, const cudnn_plan *plan); /* ns of one run; negative: it could not be measured */
+    bool (*recall)(void *context, const cudnn_conv *conv, cudnn_choice *choice); /* false: nothing is known */
+    void (*remember)(void *context, const cudnn_conv *conv, const cudnn_choice *choice);
+} cudnn_tuner;
+
+/* For plans that are looked for from now on. Copied; context must live as long as dnn. */
+void cudnn_tune(cudnn *dnn, const cudnn_tuner *tuner);
 
 /* Looked for once and remembered, also that there is none; lives as long as dnn. */
 const cudnn_plan *cudnn_plan_of(cudnn *dnn, const cudnn_conv *conv);

@@ -242,6 +242,7 @@ gen_status cuda_device_new(const cuda_runtime *runtime, const cuda_products *pro
     cuda->products = *products;
     snprintf(cuda->name, sizeof cuda->name, "%s", name);
     cuda->device = (gen_device){ &ops, cuda->name, sizeof(float) };
+    cuda_tune_start(cuda);
     *device = &cuda->device;
     return GEN_OK;
 }

@@ -51,6 +51,9 @@ int cuda_capture_list(const cuda_device *cuda, const cuda_launches *list, int32_
 /* The state that the next run reads: copied to the device, unless it is there already. */
 int cuda_tell_state(gen_exec *exec, gen_run_state state);
 
+/* Lets cuDNN's engines be timed on the device, where products have choices. */
+void cuda_tune_start(cuda_device *cuda);
+
 /* device.h's loop and run_loop. */
 gen_status cuda_loop_make(gen_exec *exec, const gen_call *calls, int32_t n_calls, const gen_loop *loop, gen_error *err);
 gen_status cuda_loop_run(gen_exec *exec, gen_run_state first, int32_t n, float *numbers, gen_error *err);

@@ -9,6 +9,7 @@
 #define GEN_KERNELS_CUDA_LAUNCH_H
 
 #include "core/op.h"
+#include "kernels/cuda/choices.h"
 #include "kernels/cuda/cublaslt.h"
 #include "kernels/cuda/cudnn.h"
 
@@ -39,6 +40,7 @@ typedef struct cuda_products {
     cuda_precision precision;
     cudnn *dnn; /* NULL: absent */
     cublaslt *blas;
+    cuda_choices *choices; /* which engines of cuDNN are the fastest; NULL: the heuristics' word is taken */
 } cuda_products;
 
 /* One launch: blocks of CUDA_THREADS threads; args: the body's name_args, at most 4 KB, which is what every GPU takes. */

@@ -5,6 +5,9 @@
 #include <glob.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+
+#include "core/rng.h"
 
 enum { PATH_BYTES = 1024 };
 
@@ -99,7 +102,18 @@ gen_status cuda_load_cublaslt(cublaslt_api *api, gen_error *err)
 
 /* ---- for a device ---------------------------------------------------------------------------------------------------------- */
 
-gen_status cuda_products_open(cuda_products *products, char *text, size_t text_bytes, gen_error *err)
+/* What was the fastest on GPUs of this kind, by this cuDNN. NULL: nobody wants to know. */
+static cuda_choices *open_choices(size_t version, const char *kind)
+{
+    char key[256], file[64], path[PATH_BYTES];
+    const char *wish = getenv("GEN_CUDA_TUNE");
+    if (wish && !strcmp(wish, "off")) return NULL;
+    snprintf(key, sizeof key, "cuDNN %zu, %s", version, kind);
+    snprintf(file, sizeof file, "cudnn-%zu-%08x.txt", version, (unsigned)gen_hash_name(kind));
+    return cuda_choices_open(cuda_choices_path(file, path, sizeof path) ? path : NULL, key);
+}
+
+gen_status cuda_products_open(cuda_products *products, const char *kind, char *text, size_t text_bytes, gen_error *err)
 {
     gen_error why = { 0 };
     cudnn_api dnn;
@@ -108,6 +122,7 @@ gen_status cuda_products_open(cuda_products *products, char *text, size_t text_b
     if (cuda_load_cudnn(&dnn, &why) == GEN_OK && cudnn_open(&dnn, NULL, &products->dnn, &why) == GEN_OK)
         snprintf(version, sizeof version, "cuDNN %d.%d.%d", (int)(dnn.version() / 10000),
                  (int)(dnn.version() / 100 % 100), (int)(dnn.version() % 100));
+    if (products->dnn) products->choices = open_choices(dnn.version(), kind);
     if (cuda_load_cublaslt(&blas, &why) == GEN_OK) (void)cublaslt_open(&blas, &products->blas, &why);
     snprintf(text, text_bytes, "%s, %scuBLASLt", version, products->blas ? "" : "without ");
     if ((products->dnn && products->blas) || products->precision == CUDA_FP32) return GEN_OK;
@@ -119,6 +134,8 @@ void cuda_products_close(cuda_products *products)
 {
     cudnn_close(products->dnn);
     cublaslt_close(products->blas);
+    cuda_choices_close(products->choices);
+    products->choices = NULL;
     products->dnn = NULL;
     products->blas = NULL;
 }

@@ -19,9 +19,10 @@ extern "C" {
 gen_status cuda_load_cudnn(cudnn_api *api, gen_error *err);
 gen_status cuda_load_cublaslt(cublaslt_api *api, gen_error *err);
 
-/* Opens what is there for the GPU that is current; text says what that is: "cuDNN 9.19.0, cuBLASLt". What is not there is left out where products are CUDA_FP32, which
+/* Opens what is there for the GPU that is current; text says what that is: "cuDNN 9.19.0, cuBLASLt". cuDNN's engines are timed, unless $GEN_CUDA_TUNE is "off";
+ * what was found is kept in the user's cache, for GPUs of this kind: "NVIDIA H200 with 132 multiprocessors, sm_90". What is not there is left out where products are CUDA_FP32, which
  * kernels of ours compute too, and GEN_NO_DEVICE otherwise. */
-gen_status cuda_products_open(cuda_products *products, char *text, size_t text_bytes, gen_error *err);
+gen_status cuda_products_open(cuda_products *products, const char *kind, char *text, size_t text_bytes, gen_error *err);
 void cuda_products_close(cuda_products *products);
 
 /* What a library's status means. */

@@ -49,6 +49,9 @@ float *cuda_scratch(cuda_launches *list, int64_t count);
 /* The sum of `parts` neighbouring results of `count` numbers each: y[i] = sum_j x[j count + i]. */
 void cuda_emit_sum_of_parts(cuda_launches *list, const float *x, int32_t parts, int64_t count, float *y);
 
+/* A convolution by cuDNN, with its workspace. */
+void cuda_emit_conv(cuda_launches *list, const cudnn_plan *plan, const cudnn_tensors *at);
+
 fused_tail cuda_tail_of(const gen_call *c);
 /* What the plan fused behind a call, by itself, on its result. */
 void cuda_emit_tail(const gen_call *c, cuda_launches *list);

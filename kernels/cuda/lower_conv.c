@@ -63,7 +63,7 @@ static int run_conv(const cuda_library_call *call, void *stream)
     return cudnn_run(call->plan, &at, call->workspace, stream);
 }
 
-static void emit_conv(cuda_launches *list, const cudnn_plan *plan, const cudnn_tensors *at)
+void cuda_emit_conv(cuda_launches *list, const cudnn_plan *plan, const cudnn_tensors *at)
 {
     cuda_library_call call = { .run = run_conv, .plan = plan, .data = { at->x, at->w, at->y, at->bias, at->residual } };
     call.workspace = cuda_scratch(list, (int64_t)(plan->workspace_bytes / sizeof(float) + 1));
@@ -96,7 +96,7 @@ static void lower_floats(const gen_call *c, cuda_launches *list, const cudnn_pla
     at.x = forward || filter ? c->in[0].data : c->out[0].data;
     at.y = filter ? c->in[1].data : forward ? c->out[0].data : c->in[0].data;
     if (!filter) emit_turned(list, cuda_in(c, 1), w, terms, k);
-    emit_conv(list, plan, &at);
+    cuda_emit_conv(list, plan, &at);
     if (filter) emit_turned(list, w, cuda_out(c), k, terms);
     else if (!(conv->bias || conv->residual || conv->relu)) cuda_emit_tail(c, list);
 }
@@ -171,7 +171,7 @@ static void lower_bf16(const gen_call *c, cuda_launches *list, const cudnn_plan 
         at.x = emit_to_bf16(list, cuda_in(c, 0), &x);
         at.y = emit_to_bf16(list, cuda_in(c, 1), &y);
         at.w = scratch_bf16(list, w.dim);
-        emit_conv(list, plan, &at);
+        cuda_emit_conv(list, plan, &at);
         emit_filter_back(c, list, at.w, &w);
         return;
     }
@@ -183,7 +183,7 @@ static void lower_bf16(const gen_call *c, cuda_launches *list, const cudnn_plan 
     at.x = forward ? from : to;
     at.y = forward ? to : from;
     at.w = emit_to_bf16(list, cuda_in(c, 1), &w);
-    emit_conv(list, plan, &at);
+    cuda_emit_conv(list, plan, &at);
     emit_image_back(c, list, to, &y);
 }
 

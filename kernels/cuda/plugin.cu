@@ -125,6 +125,25 @@ static int gpu_graph_run(void *context, void *graph)
     return cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), stream_of(context));
 }
 
+/* Between two events on its stream. */
+static int gpu_graph_time(void *context, void *graph, double *ns)
+{
+    cudaEvent_t begin = NULL, end = NULL;
+    float ms = 0;
+    cudaError_t error = cudaEventCreate(&begin);
+    if (!error) error = cudaEventCreate(&end);
+    if (!error) error = cudaStreamSynchronize(stream_of(context));
+    if (!error) error = cudaEventRecord(begin, stream_of(context));
+    if (!error) error = cudaGraphLaunch(static_cast<cudaGraphExec_t>(graph), stream_of(context));
+    if (!error) error = cudaEventRecord(end, stream_of(context));
+    if (!error) error = cudaEventSynchronize(end);
+    if (!error) error = cudaEventElapsedTime(&ms, begin, end);
+    if (begin) cudaEventDestroy(begin);
+    if (end) cudaEventDestroy(end);
+    *ns = 1e6 * (double)ms;
+    return error;
+}
+
 static void gpu_graph_free(void *context, void *graph)
 {
     cudaStreamSynchronize(stream_of(context));
@@ -156,7 +175,8 @@ static gen_status no_gpu(gen_error *err, const char *what, cudaError_t error)
     return gen_fail(err, GEN_NO_DEVICE, "no GPU: %s: %s", what, cudaGetErrorString(error));
 }
 
-static gen_status choose(int32_t index, char *name, gen_error *err)
+/* name: for people; kind: what the choice of engines depends on. */
+static gen_status choose(int32_t index, char *name, char *kind, gen_error *err)
 {
     int count = 0;
     cudaDeviceProp properties;
@@ -170,6 +190,8 @@ static gen_status choose(int32_t index, char *name, gen_error *err)
     if (error) return no_gpu(err, "choosing it", error);
     snprintf(name, NAME_BYTES, "cuda:%d (%.40s, %d multiprocessors, %.0f GB", index, properties.name,
              properties.multiProcessorCount, 1e-9 * (double)properties.totalGlobalMem);
+    snprintf(kind, NAME_BYTES, "%.64s with %d multiprocessors, sm_%d%d", properties.name,
+             properties.multiProcessorCount, properties.major, properties.minor);
     return GEN_OK;
 }
 
@@ -191,7 +213,8 @@ static gen_status open_stream(const char *name, const cuda_products *products, g
     if (!g) return gen_fail(err, GEN_NO_MEMORY, "the cuda device");
     cuda_runtime runtime = {
         g,        gpu_alloc, gpu_free,        gpu_copy_in,   gpu_copy_out,   gpu_capture_begin, gpu_launch,
-        gpu_mark, gpu_wait,  gpu_capture_end, gpu_graph_run, gpu_graph_free, gpu_error_text,    gpu_close
+        gpu_mark, gpu_wait,  gpu_capture_end, gpu_graph_run, gpu_graph_time, gpu_graph_free,    gpu_error_text,
+        gpu_close
     };
     cudaError_t error = cudaStreamCreateWithFlags(&g->lane[0], cudaStreamNonBlocking);
     gen_status status =
@@ -205,15 +228,15 @@ extern "C" __attribute__((visibility("default"))) gen_status gen_cuda_open(const
                                                                            const cuda_open_request *request,
                                                                            gen_device **device, gen_error *err)
 {
-    char name[NAME_BYTES], libraries[64];
-    cuda_products products = { request->precision, NULL, NULL };
+    char name[NAME_BYTES], kind[NAME_BYTES], libraries[64];
+    cuda_products products = { request->precision, NULL, NULL, NULL };
     if (strcmp(version, GEN_VERSION) || call_bytes != sizeof(gen_call))
         return gen_fail(err, GEN_NO_DEVICE,
                         "libgen_cuda.so is of gen " GEN_VERSION ", this is gen %s%s: build both together", version,
                         strcmp(version, GEN_VERSION) ? "" : ", of other sources");
-    GEN_TRY(choose(request->index, name, err));
+    GEN_TRY(choose(request->index, name, kind, err));
     GEN_TRY(load_kernels(err));
-    GEN_TRY(cuda_products_open(&products, libraries, sizeof libraries, err));
+    GEN_TRY(cuda_products_open(&products, kind, libraries, sizeof libraries, err));
     size_t used = strlen(name);
     snprintf(name + used, sizeof name - used, ", %.40s)", libraries);
     gen_status status = open_stream(name, &products, device, err);

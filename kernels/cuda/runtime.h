@@ -29,9 +29,10 @@ typedef struct cuda_runtime {
     int (*launch)(void *context, int32_t lane, const cuda_launch *launch); /* of a library: < 0 is minus its status */
     int (*mark)(void *context, int32_t lane, int32_t mark);                /* each mark once: here the lane is so far */
     int (*wait)(void *context, int32_t lane, int32_t mark);                /* what follows in the lane comes after it */
-    int (*capture_end)(void *context, void **graph); /* also after a launch that failed; graph is then NULL */
-    int (*graph_run)(void *context, void *graph);    /* enqueues all its launches */
-    void (*graph_free)(void *context, void *graph);  /* waits for runs of it */
+    int (*capture_end)(void *context, void **graph);           /* also after a launch that failed; graph is then NULL */
+    int (*graph_run)(void *context, void *graph);              /* enqueues all its launches */
+    int (*graph_time)(void *context, void *graph, double *ns); /* runs it, alone, and waits */
+    void (*graph_free)(void *context, void *graph);            /* waits for runs of it */
     const char *(*error_text)(int code);
     void (*close)(void *context);
 } cuda_runtime;
