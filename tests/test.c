@@ -17,6 +17,7 @@ static char folder[64];
 static pid_t own_pid;
 static test_case *running;
 enum { FAILED, PASSED, SKIPPED }; /* test_case.result */
+static char notes[1 << 14];       /* lines */
 
 void test_register(test_case *test)
 {
@@ -29,6 +30,18 @@ void test_register(test_case *test)
 void test_skipped(void)
 {
     running->result = SKIPPED;
+}
+
+void test_note(const char *format, ...)
+{
+    char line[512];
+    const size_t used = strlen(notes);
+    va_list args;
+    va_start(args, format);
+    vsnprintf(line, sizeof line, format, args);
+    va_end(args);
+    printf("%s\n", line);
+    snprintf(notes + used, sizeof notes - used, "note %s\n", line);
 }
 
 /* A test that fails or is skipped does not come back here. */
@@ -129,6 +142,7 @@ static void write_results(const struct CMUnitTest *tests, size_t n)
         const test_case *t = tests[i].initial_state;
         fprintf(file, "%s %s %s\n", words[t->result], base_name(t->file), t->name);
     }
+    fputs(notes, file);
     fclose(file);
 }
 

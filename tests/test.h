@@ -53,6 +53,9 @@ void test_skipped(void);
         skip();                                                                                                        \
     } while (0)
 
+/* Prints a line on what was covered: "66 ops of 66 run in the emulator". $GEN_TEST_RESULTS gets it too, as "note …", and tools/check shows it. */
+void test_note(const char *format, ...) GEN_PRINTF(1, 2);
+
 /* A call that must succeed; prints the error's text when it does not. */
 #define TEST_OK(call)                                                                                                  \
     do {                                                                                                               \

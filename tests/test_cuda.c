@@ -18,7 +18,7 @@ TEST(cuda_ops_that_run_in_the_emulator)
         if (cuda_has(op)) have++;
         else used += (size_t)snprintf(missing + used, sizeof missing - used, " %s", info->name);
     }
-    printf("cuda: %d ops of %d run in the emulator%s%s\n", have, all, used ? "; without a kernel:" : "", missing);
+    test_note("cuda: %d ops of %d run in the emulator%s%s", have, all, used ? "; without a kernel:" : "", missing);
     assert_int_equal(have, all);
 }
 

@@ -95,10 +95,11 @@ static void trains_as_on_the_cpu(const char *model, const char *options, int64_t
     assert_int_equal(r.n_runs, 2); /* a step is one graph */
     double cuda = distance(&out[CUDA], &out[EXACT]), cpu = distance(&out[CPU], &out[EXACT]),
            libraries = distance(&out[LIBRARIES], &out[EXACT]);
-    printf("  %s %s: %d launches, %d lanes, %d waits; steps differ by %.1e, with libraries (%d convolutions, %d "
-           "products) by %.1e, the CPU's by %.1e\n",
-           model, options, r.n_launches, r.n_lanes, r.n_waits, cuda, fake_cudnn_executed(),
-           fake_cublaslt_executed() - products_before, libraries, cpu);
+    test_note(
+        "cuda: %s %s as on the processor: %d launches, %d lanes, %d waits; steps differ by %.1e, with libraries (%d "
+        "convolutions, %d products) by %.1e, the processor's by %.1e",
+        model, options, r.n_launches, r.n_lanes, r.n_waits, cuda, fake_cudnn_executed(),
+        fake_cublaslt_executed() - products_before, libraries, cpu);
     assert_true(cuda < fmax(1e-5, 3 * cpu));
     assert_true(libraries < fmax(1e-5, 3 * cpu));
     assert_true(fabs(out[CUDA].loss / out[EXACT].loss - 1) < 1e-5);

@@ -191,7 +191,7 @@ TEST(cuda_choices_of_a_damaged_file_are_left_out)
         tried++;
     }
     assert_true(lost > tried / 2);
-    printf("cuda: of %d damaged files of choices %d had lost some, none was wrong\n", tried, lost);
+    test_note("cuda: of %d damaged files of engines' choices %d had lost some, none was wrong", tried, lost);
     cuda_choices *c = cuda_choices_open(choices_file(), key);
     const cudnn_conv conv = conv_number(0);
     const cudnn_choice choice = choice_number(0);
