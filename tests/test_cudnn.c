@@ -3,9 +3,11 @@
 #include <math.h>
 #include <string.h>
 
+#include "core/autodiff.h"
 #include "io/file.h"
 #include "kernels/cuda/libraries.h"
 #include "models/data.h"
+#include "models/style_loss.h"
 #include "tests/cuda_emulator.h"
 #include "tests/cuda_fake_cudnn.h"
 #include "tests/model_run.h"
@@ -136,6 +138,7 @@ TEST(cudnn_convolves_bfloat16_with_channels_filled_up)
 typedef struct checked {
     cudnn *dnn;
     gen_arena *arena;
+    cuda_precision precision;
     int n_convs, n_asked,
         n_without; /* convolutions of steps; that cuDNN is asked for; that have no engine on tensor cores */
     size_t most_workspace;
@@ -180,7 +183,7 @@ static void check_step(checked *t, const char *preset, const gen_plan *plan, con
     cudnn_conv conv;
     call.epilogue = (gen_epilogue){ view_of(plan, step->bias), view_of(plan, step->residual), step->act, 0 };
     t->n_convs++;
-    if (!cuda_conv_of(&call, CUDA_BF16, &conv)) return;
+    if (!cuda_conv_of(&call, t->precision, &conv)) return;
     t->n_asked++;
     const cudnn_plan *chosen = cudnn_plan_of(t->dnn, &conv);
     describe(preset, &conv, text, sizeof text);
@@ -294,7 +297,7 @@ TEST(cudnn_has_a_plan_on_tensor_cores_for_every_convolution)
 #ifdef __SANITIZE_ADDRESS__
     TEST_SKIP("cuDNN's own libraries leak when they are unloaded; the other builds run this");
 #endif
-    checked t = { .arena = gen_arena_new(), .dnn = opened_for_h200() };
+    checked t = { .arena = gen_arena_new(), .dnn = opened_for_h200(), .precision = CUDA_BF16 };
     if (!t.dnn) {
         gen_arena_free(t.arena);
         TEST_SKIP("cuDNN is not installed");
@@ -304,9 +307,59 @@ TEST(cudnn_has_a_plan_on_tensor_cores_for_every_convolution)
         check_preset(&t, gen_models[i], NULL);
         for (const gen_preset *p = gen_models[i]->presets; p && p->name; p++) check_preset(&t, gen_models[i], p);
     }
-    printf("cuDNN: of %d convolutions %d have plans, %d of them not on tensor cores; workspace up to %.1f MB\n",
-           t.n_convs, t.n_asked, t.n_without, 1e-6 * (double)t.most_workspace);
+    test_note("cuDNN: of %d convolutions %d have plans, %d of them not on tensor cores; workspace up to %.1f MB",
+              t.n_convs, t.n_asked, t.n_without, 1e-6 * (double)t.most_workspace);
     assert_in_range(t.n_without, 0, t.n_asked / 200);
+    assert_true(t.n_asked > 1000);
+    cudnn_close(t.dnn);
+    gen_arena_free(t.arena);
+}
+
+/* ---- style transfer --------------------------------------------------------------------------------------------------------- */
+
+/* What an iteration computes with a picture: the loss of the network's own layers, and its gradient. */
+static void check_style(checked *t, const gen_feature_net *net, int64_t height, int64_t width)
+{
+    gen_error err = { 0 };
+    char name[64];
+    gen_style_loss l = { .net = net, .content_weight = 1, .style_weight = 1e3, .tv_weight = 1, .n_targets = 1 };
+    gen_node *gradient = NULL;
+    TEST_OK(gen_style_layers_parse("content", net->content, t->arena, l.content, &l.n_content, &err));
+    TEST_OK(gen_style_layers_parse("style", net->style, t->arena, l.style, &l.n_style, &err));
+    gen_graph *g = gen_graph_new();
+    gen_node *rgb = gen_input(g, "rgb", GEN_SHAPE(1, height, width, 3));
+    const gen_style_parts parts = gen_style_objective(g, &l, rgb);
+    gen_gradient(g, parts.loss, NULL, 1, &rgb, &gradient);
+    gen_output(g, "loss", parts.loss);
+    gen_output(g, "gradient", gradient);
+    snprintf(name, sizeof name, "style %s", net->name);
+    check_graph(t, name, g);
+}
+
+/* The VGGs and SqueezeNet on pictures of all usual sizes, upright and lying ones of odd sides among them. */
+TEST(cudnn_has_a_plan_on_tensor_cores_for_style_transfer)
+{
+    static const int64_t sizes[][2] = { { 128, 128 }, { 256, 256 },  { 333, 500 },   { 512, 512 },  { 512, 683 },
+                                        { 768, 576 }, { 720, 1280 }, { 1024, 1024 }, { 2048, 1365 } };
+    static const cuda_precision precisions[] = { CUDA_BF16, CUDA_TF32 };
+#ifdef __SANITIZE_ADDRESS__
+    TEST_SKIP("cuDNN's own libraries leak when they are unloaded; the other builds run this");
+#endif
+    checked t = { .arena = gen_arena_new(), .dnn = opened_for_h200() };
+    if (!t.dnn) {
+        gen_arena_free(t.arena);
+        TEST_SKIP("cuDNN is not installed");
+    }
+    for (int p = 0; p < 2; p++) {
+        t.precision = precisions[p];
+        for (int i = 0; gen_feature_nets[i]; i++)
+            for (size_t k = 0; k < sizeof sizes / sizeof *sizes; k++)
+                check_style(&t, gen_feature_nets[i], sizes[k][0], sizes[k][1]);
+    }
+    test_note(
+        "cuDNN: of %d convolutions of style transfer %d have plans, %d of them not on tensor cores; workspace up to "
+        "%.1f MB",
+        t.n_convs, t.n_asked, t.n_without, 1e-6 * (double)t.most_workspace);
     assert_true(t.n_asked > 1000);
     cudnn_close(t.dnn);
     gen_arena_free(t.arena);
