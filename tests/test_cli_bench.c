@@ -139,3 +139,28 @@ TEST(cli_bench_says_which_workloads_scale)
     expect_says("bench style256 --scaling", USAGE, "cyc128 and ddpm8 do");
     expect_says("bench --scaling", USAGE, "usage: gen bench");
 }
+
+TEST(cli_check_compares_a_device_with_double_precision)
+{
+    int n = 0;
+    need_binary();
+    expect_code("check --device cpu --threads 1", GOOD);
+    for (const char *at = last.out; (at = strstr(at, "good ")) != NULL; at++) n++;
+    assert_int_equal(n, 7);
+    assert_null(strstr(last.out, "WRONG"));
+    assert_non_null(strstr(last.out, "in fp32; each may differ by 1e-04 from double precision"));
+    expect_code("check extra", USAGE);
+}
+
+TEST(cli_precision_is_one_of_three_in_every_verb_that_computes)
+{
+    static const char *const verbs[] = { "sample",  "reconstruct", "encode",    "interpolate", "plot",
+                                         "eval",    "denoise",     "translate", "inpaint",     "img2img",
+                                         "compose", "style",       "bench",     "check" };
+    char command[64];
+    need_binary();
+    for (size_t i = 0; i < sizeof verbs / sizeof *verbs; i++) {
+        snprintf(command, sizeof command, "%s x --precision fp8", verbs[i]);
+        expect_says(command, USAGE, "fp32");
+    }
+}

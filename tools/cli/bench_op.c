@@ -362,7 +362,7 @@ gen_status cli_bench_op(cli_args *a, const cli_workload *only, gen_error *err)
     GEN_TRY(find_op(a->o.op, &b.op, err));
     if (only && !only->model)
         return gen_fail(err, GEN_BAD_OPTION, "%s is no model; its calls are not timed one by one", only->name);
-    GEN_TRY(gen_device_open(a->o.device, (int32_t)a->o.threads, &b.device, err));
+    GEN_TRY(cli_open_device(a, &b.device, err));
     gen_status status = time_all(&b, only, err);
     b.device->ops->close(b.device);
     return status;

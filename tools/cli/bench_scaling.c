@@ -103,7 +103,7 @@ gen_status cli_bench_scaling(cli_args *a, const cli_workload *w, gen_error *err)
     if (!w->model || w->steps || w->words[0])
         return gen_fail(err, GEN_BAD_OPTION,
                         "--scaling: %s does not train on pictures of any size; cyc128 and ddpm8 do", w->name);
-    GEN_TRY(gen_device_open(a->o.device, (int32_t)a->o.threads, &device, err));
+    GEN_TRY(cli_open_device(a, &device, err));
     gen_status status = scaling(a, w, device, err);
     device->ops->close(device);
     return status;

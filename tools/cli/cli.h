@@ -20,9 +20,9 @@ enum { CLI_MAX_WORDS = 64, CLI_MAX_EXTRA = 128 };
 enum { CLI_GOOD = 0, CLI_FAILED = 1, CLI_USAGE = 2 };
 
 typedef struct cli_options {
-    const char *output, *device, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind, *mode, *op,
-        *levels, *features, *mask, *sampler, *sample_steps, *spacing, *guidance, *eta, *churn, *clip, *to, *memory,
-        *trace;
+    const char *output, *device, *precision, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind,
+        *mode, *op, *levels, *features, *mask, *sampler, *sample_steps, *spacing, *guidance, *eta, *churn, *clip, *to,
+        *memory, *trace;
     int64_t json, quiet, threads, seed, n, frames, walk, is_samples, limit, add_label, sub_label, label, explain_memory,
         profile, scaling, checkpoint_activations, markdown, steps, batch, resample, bits, components, quality, help;
     double strength, low, high, seconds;
@@ -56,7 +56,7 @@ typedef struct cli_verb {
 
 extern const cli_verb cli_train, cli_sample, cli_reconstruct, cli_encode, cli_interpolate, cli_plot, cli_eval, cli_info,
     cli_denoise, cli_translate, cli_inpaint, cli_img2img, cli_data, cli_list, cli_bench, cli_devices, cli_help,
-    cli_completion, cli_version, cli_convert, cli_render, cli_style, cli_compose;
+    cli_completion, cli_version, cli_convert, cli_render, cli_style, cli_compose, cli_check;
 extern const gen_option cli_option_rows[];
 extern const cli_verb *const cli_verbs[]; /* NULL ends it */
 const cli_verb *cli_verb_find(const char *name);
@@ -82,6 +82,9 @@ size_t cli_used_bytes(void); /* by this process, now */
 gen_sink cli_terminal(const cli_args *a);
 void cli_terminal_counts(
     const char *things); /* what a training learns from, for "… a second"; "images" if never called */
+
+/* The device of --device, --threads and --precision. */
+gen_status cli_open_device(const cli_args *a, gen_device **device, gen_error *err);
 
 /* Is a word the folder of a run? Opens the run named by word 0 with device, program parameters not yet loaded; then its weights as --checkpoint or --weights say. */
 bool cli_is_run(const cli_args *a, const char *word);

@@ -79,7 +79,7 @@ static gen_status print_timing(const timing *t, cli_args *a, const cli_workload 
     gen_json_open(&out, NULL, '{');
     gen_json_put_string(&out, "workload", w->name);
     gen_json_put_string(&out, "mode", "gen");
-    gen_json_put_string(&out, "precision", "fp32");
+    gen_json_put_string(&out, "precision", a->o.precision);
     gen_json_put_double(&out, "ms", t->ms);
     gen_json_put_int(&out, "steps", t->steps);
     gen_json_put_double(&out, "gflop", t->gflop);
@@ -112,7 +112,7 @@ static gen_status time_workload(timing *t, cli_args *a, const cli_workload *w, g
 static gen_status bench(cli_args *a, const cli_workload *w, gen_error *err)
 {
     timing t = { 0 };
-    GEN_TRY(gen_device_open(a->o.device, (int32_t)a->o.threads, &t.device, err));
+    GEN_TRY(cli_open_device(a, &t.device, err));
     gen_status status = time_workload(&t, a, w, err);
     if (status == GEN_OK) status = print_timing(&t, a, w, err);
     if (status == GEN_OK) status = look_inside(&t, a, w, err);
@@ -137,8 +137,8 @@ static int run(cli_args *a, gen_error *err)
 }
 
 static const char *const takes[] = {
-    "op",    "scaling", "output", "seconds", "steps", "profile", "checkpoint-activations",
-    "trace", "threads", "device", "json",    NULL
+    "op",    "scaling", "output", "seconds",   "steps", "profile", "checkpoint-activations",
+    "trace", "threads", "device", "precision", "json",  NULL
 };
 const cli_verb cli_bench = {
     "bench", "[WORKLOAD]", "time a step of a workload, or with --op kernels; alone: names workloads", takes, 0, run

@@ -321,11 +321,11 @@ static int run_plot(cli_args *a, gen_error *err)
     return with_run(a, &cli_plot, only_log ? curves : plot, !only_log, err);
 }
 
-static const char *const encode_takes[] = { "output",  "data",   "limit", "checkpoint", "weights",
-                                            "threads", "device", "json",  NULL };
+static const char *const encode_takes[] = { "output",  "data",   "limit",     "checkpoint", "weights",
+                                            "threads", "device", "precision", "json",       NULL };
 static const char *const plot_takes[] = { "kind",  "tempo",      "steps-per-quarter", "output",  "data",   "limit",
-                                          "label", "checkpoint", "weights",           "threads", "device", "json",
-                                          NULL };
+                                          "label", "checkpoint", "weights",           "threads", "device", "precision",
+                                          "json",  NULL };
 const cli_verb cli_encode = { "encode", "RUN", "codes of test pictures as .csv or .npy", encode_takes, 0, run_encode };
 const cli_verb cli_plot = { "plot",
                             "RUN|TUNE",

@@ -308,11 +308,11 @@ gen_status cli_sample_text(cli_args *a, gen_run *run, gen_error *err)
     return status;
 }
 
-static const char *const compose_takes[] = { "output", "wav",        "png",         "prime",   "bars",    "tempo",
-                                             "key",    "instrument", "temperature", "top-k",   "top-p",   "repeats",
-                                             "seed",   "soundfont",  "rate",        "mono",    "gain",    "reverb",
-                                             "chorus", "tail",       "checkpoint",  "weights", "threads", "device",
-                                             "json",   "quiet",      NULL };
+static const char *const compose_takes[] = { "output",    "wav",        "png",         "prime",   "bars",    "tempo",
+                                             "key",       "instrument", "temperature", "top-k",   "top-p",   "repeats",
+                                             "seed",      "soundfont",  "rate",        "mono",    "gain",    "reverb",
+                                             "chorus",    "tail",       "checkpoint",  "weights", "threads", "device",
+                                             "precision", "json",       "quiet",       NULL };
 const cli_verb cli_compose = {
     "compose",     "RUN", "a new piece of music from a trained model: MIDI, with sound and picture",
     compose_takes, 0,     run_compose

@@ -214,8 +214,8 @@ static int run(cli_args *a, gen_error *err)
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
 
-static const char *const takes[] = { "output",  "levels",  "n",      "data", "limit", "checkpoint",
-                                     "weights", "threads", "device", "json", NULL };
+static const char *const takes[] = { "output",  "levels",  "n",      "data",      "limit", "checkpoint",
+                                     "weights", "threads", "device", "precision", "json",  NULL };
 const cli_verb cli_denoise = { "denoise",
                                "RUN [PICTURE] | RUN RUN …",
                                "a picture without its noise; without a picture: several --levels side by side, or the "

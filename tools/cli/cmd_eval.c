@@ -379,11 +379,12 @@ static int run(cli_args *a, gen_error *err)
     return CLI_GOOD;
 }
 
-static const char *const takes[] = { "data",    "limit",      "is-samples",      "bits",    "features",
-                                     "n",       "components", "checkpoint",      "weights", "threads",
-                                     "device",  "json",       CLI_TAKES_SAMPLER, "pieces",  "baseline",
-                                     "bars",    "tempo",      "temperature",     "top-k",   "top-p",
-                                     "repeats", "seed",       "output",          NULL };
+static const char *const takes[] = {
+    "data",       "limit",    "is-samples", "bits",   "features",    "n",     "components",
+    "checkpoint", "weights",  "threads",    "device", "precision",   "json",  CLI_TAKES_SAMPLER,
+    "pieces",     "baseline", "bars",       "tempo",  "temperature", "top-k", "top-p",
+    "repeats",    "seed",     "output",     NULL
+};
 const cli_verb cli_eval = { "eval",
                             "RUN [RUN …]",
                             "how good models are on test data, side by side; how far apart two pictures or folders "

@@ -241,12 +241,12 @@ static int run_img2img(cli_args *a, gen_error *err)
     return with_run(a, &cli_img2img, img2img, err);
 }
 
-static const char *const inpaint_takes[] = { "output",     "mask",    "resample", "n",      "label", "seed",
-                                             "checkpoint", "weights", "threads",  "device", "json",  CLI_TAKES_SAMPLER,
-                                             NULL };
-static const char *const img2img_takes[] = { "output",          "strength", "n",       "label",  "seed",
-                                             "checkpoint",      "weights",  "threads", "device", "json",
-                                             CLI_TAKES_SAMPLER, NULL };
+static const char *const inpaint_takes[] = { "output",    "mask",       "resample",        "n",       "label",
+                                             "seed",      "checkpoint", "weights",         "threads", "device",
+                                             "precision", "json",       CLI_TAKES_SAMPLER, NULL };
+static const char *const img2img_takes[] = { "output",     "strength",        "n",       "label",  "seed",
+                                             "checkpoint", "weights",         "threads", "device", "precision",
+                                             "json",       CLI_TAKES_SAMPLER, NULL };
 const cli_verb cli_inpaint = {
     "inpaint", "RUN PICTURE", "a part of a picture painted anew, --n times, by a diffusion model", inpaint_takes,
     0,         run_inpaint

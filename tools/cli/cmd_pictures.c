@@ -344,37 +344,20 @@ static int run_interpolate(cli_args *a, gen_error *err)
     return with_run(a, &cli_interpolate, interpolate, err);
 }
 
-static const char *const sample_takes[] = { "output",
-                                            "walk",
-                                            "mode",
-                                            "grid",
-                                            "n",
-                                            "seed",
-                                            "checkpoint",
-                                            "weights",
-                                            "threads",
-                                            "device",
-                                            "json",
-                                            "label",
-                                            "frames",
-                                            "components",
-                                            "data",
-                                            "prime",
-                                            "temperature",
-                                            "tempo",
-                                            "top-k",
-                                            "top-p",
-                                            "repeats",
-                                            "quiet",
-                                            CLI_TAKES_SAMPLER,
-                                            NULL };
-static const char *const reconstruct_takes[] = { "output",          "grid",      "n",         "data",
-                                                 "label",           "add-label", "sub-label", "checkpoint",
-                                                 "weights",         "threads",   "device",    "json",
-                                                 CLI_TAKES_SAMPLER, NULL };
-static const char *const interpolate_takes[] = { "output", "n",    "frames",          "mode",    "label",
-                                                 "seed",   "data", "checkpoint",      "weights", "threads",
-                                                 "device", "json", CLI_TAKES_SAMPLER, NULL };
+static const char *const sample_takes[] = {
+    "output",  "walk",        "mode",      "grid",  "n",     "seed",    "checkpoint", "weights",
+    "threads", "device",      "precision", "json",  "label", "frames",  "components", "data",
+    "prime",   "temperature", "tempo",     "top-k", "top-p", "repeats", "quiet",      CLI_TAKES_SAMPLER,
+    NULL
+};
+static const char *const reconstruct_takes[] = {
+    "output",  "grid",    "n",      "data",      "label", "add-label",       "sub-label", "checkpoint",
+    "weights", "threads", "device", "precision", "json",  CLI_TAKES_SAMPLER, NULL
+};
+static const char *const interpolate_takes[] = {
+    "output",  "n",      "frames",    "mode", "label",           "seed", "data", "checkpoint", "weights",
+    "threads", "device", "precision", "json", CLI_TAKES_SAMPLER, NULL
+};
 const cli_verb cli_sample = { "sample",     "RUN", "new pictures, music or text from a trained model",
                               sample_takes, 0,     run_sample };
 const cli_verb cli_reconstruct = { "reconstruct",     "RUN", "test pictures and what the model makes of them",

@@ -324,7 +324,7 @@ static gen_status work(styling *s, gen_error *err)
     s->job.weights = s->network.file.data ? &s->network.tensors : NULL;
     GEN_TRY(cli_memory_limit(s->o.memory, &s->job.memory_limit, err));
     s->job.used_bytes = cli_used_bytes();
-    GEN_TRY(gen_device_open(s->a->o.device, (int32_t)s->a->o.threads, &device, err));
+    GEN_TRY(cli_open_device(s->a, &device, err));
     s->stop = cli_catch_stop();
     gen_status status = transfer(s, device, err);
     device->ops->close(device);
@@ -347,6 +347,6 @@ static int run(cli_args *a, gen_error *err)
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
 
-static const char *const takes[] = { "output", "preset", "threads", "device", "json", "quiet", NULL };
+static const char *const takes[] = { "output", "preset", "threads", "device", "precision", "json", "quiet", NULL };
 const cli_verb cli_style = { "style", "CONTENT STYLE...", "the content of one picture in the style of others", takes, 1,
                              run };

@@ -219,7 +219,7 @@ static gen_status open_network(translation *t, gen_error *err)
     const char *name = a->word[0];
     t->from_file = gen_path_exists(name) && !gen_path_is_folder(name);
     if (!t->from_file) return cli_open_run(a, name, &t->device, &t->run, err);
-    GEN_TRY(gen_device_open(a->o.device, (int32_t)a->o.threads, &t->device, err));
+    GEN_TRY(cli_open_device(a, &t->device, err));
     gen_status status = gen_generator_file_open(name, t->device, &t->run, &t->alone, err);
     if (status != GEN_OK) t->device->ops->close(t->device);
     return status;
@@ -285,8 +285,8 @@ static int run(cli_args *a, gen_error *err)
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
 
-static const char *const takes[] = { "output",  "to",     "quality", "memory", "checkpoint", "weights",
-                                     "threads", "device", "json",    "quiet",  NULL };
+static const char *const takes[] = { "output",  "to",     "quality",   "memory", "checkpoint", "weights",
+                                     "threads", "device", "precision", "json",   "quiet",      NULL };
 const cli_verb cli_translate = { "translate",
                                  "RUN|FILE PICTURE …",
                                  "pictures of any size to the look of the other set; files or whole folders",

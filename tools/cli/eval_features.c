@@ -289,7 +289,7 @@ gen_status cli_eval_sets(const cli_args *a, gen_error *err)
     gen_device *device = NULL;
     cli_feature_sets sets = { 0 };
     side made = { 0 }, real = { 0 };
-    GEN_TRY(gen_device_open(a->o.device, (int32_t)a->o.threads, &device, err));
+    GEN_TRY(cli_open_device(a, &device, err));
     gen_status status = compare_sides(a, device, &made, &real, &sets, err);
     gen_run_close(made.run);
     gen_run_close(real.run);

@@ -5,12 +5,11 @@
 
 #include "tools/cli/cli.h"
 
-const cli_verb *const cli_verbs[] = { &cli_train,       &cli_sample,     &cli_reconstruct, &cli_encode,
-                                      &cli_interpolate, &cli_plot,       &cli_eval,        &cli_denoise,
-                                      &cli_translate,   &cli_inpaint,    &cli_img2img,     &cli_info,
-                                      &cli_data,        &cli_list,       &cli_convert,     &cli_render,
-                                      &cli_compose,     &cli_style,      &cli_bench,       &cli_devices,
-                                      &cli_help,        &cli_completion, &cli_version,     NULL };
+const cli_verb *const cli_verbs[] = { &cli_train,   &cli_sample,  &cli_reconstruct, &cli_encode,    &cli_interpolate,
+                                      &cli_plot,    &cli_eval,    &cli_denoise,     &cli_translate, &cli_inpaint,
+                                      &cli_img2img, &cli_info,    &cli_data,        &cli_list,      &cli_convert,
+                                      &cli_render,  &cli_compose, &cli_style,       &cli_bench,     &cli_check,
+                                      &cli_devices, &cli_help,    &cli_completion,  &cli_version,   NULL };
 
 const cli_verb *cli_verb_find(const char *name)
 {

@@ -16,9 +16,14 @@ bool cli_is_run(const cli_args *a, const char *word)
     return gen_path_exists(gen_path_join(a->arena, word, "config.json"));
 }
 
+gen_status cli_open_device(const cli_args *a, gen_device **device, gen_error *err)
+{
+    return gen_device_open_with(a->o.device, (int32_t)a->o.threads, a->o.precision, device, NULL, 0, err);
+}
+
 gen_status cli_open_run(const cli_args *a, const char *folder, gen_device **device, gen_run **run, gen_error *err)
 {
-    GEN_TRY(gen_device_open(a->o.device, (int32_t)a->o.threads, device, err));
+    GEN_TRY(cli_open_device(a, device, err));
     gen_status status = gen_run_open(folder, *device, GEN_RUN_READ, run, err);
     if (status != GEN_OK) (*device)->ops->close(*device);
     return status;
