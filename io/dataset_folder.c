@@ -3,6 +3,7 @@
 
 #include "io/image.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define LARGEST_FILE ((size_t)1 << 30)
@@ -157,7 +158,7 @@ static int32_t find_class(const char *const *names, int32_t n, const char *name,
     return -1;
 }
 
-/* Names come sorted within each split, so the class names are collected, sorted by insertion, then looked up. */
+/* The class names are collected, sorted by insertion, then looked up. */
 static gen_status collect_classes(pictures *p, int splits, gen_error *err)
 {
     enum { MOST = 4096 };
@@ -197,7 +198,7 @@ static gen_status label_all(pictures *p, int splits, int32_t **out, gen_error *e
     return GEN_OK;
 }
 
-/* Sorted paths keep each split's pictures together: one part for each run. */
+/* Each split's pictures are together: one part for each run. */
 static void cut_into_parts(pictures *p, int splits, const int32_t *labels)
 {
     size_t size = (size_t)p->height_px * (size_t)p->width_px * (size_t)p->channels;
@@ -216,6 +217,63 @@ static void cut_into_parts(pictures *p, int splits, const int32_t *labels)
         }
         last->n++;
     }
+}
+
+/* ---- order ---- */
+
+typedef struct dealt {
+    double at; /* number of the split's run, plus the place in the class from 0 to 1 */
+    size_t i;
+    char *path;
+} dealt;
+
+static int compare_dealt(const void *a, const void *b)
+{
+    const dealt *x = a, *y = b;
+    return x->at != y->at ? (x->at > y->at) - (x->at < y->at) : (x->i > y->i) - (x->i < y->i);
+}
+
+/* Bytes of a path up to the slash behind its class; 0: it lies in no sub-folder. */
+static size_t class_end(const char *path, int splits)
+{
+    gen_split split;
+    const char *name = splits ? take_split(path, &split) : path, *slash = strchr(name, '/');
+    return slash ? (size_t)(slash - path) : 0;
+}
+
+static int same_class(const char *a, const char *b, size_t end, int splits)
+{
+    return class_end(b, splits) == end && !memcmp(a, b, end);
+}
+
+static int same_split(const char *a, const char *b, int splits)
+{
+    gen_split x, y;
+    if (!splits) return 1;
+    take_split(a, &x);
+    take_split(b, &y);
+    return x == y;
+}
+
+/* Sorted paths are sorted by class, and a validation split taken from the end would be the last class. So classes are dealt out evenly: any stretch of a
+ * split has of each about its share. */
+static gen_status deal_classes(pictures *p, int splits, gen_error *err)
+{
+    dealt *all = gen_arena_alloc(p->arena, p->list.n * sizeof *all);
+    if (!all) return no_memory(err);
+    double run = 0;
+    for (size_t first = 0, end; first < p->list.n; first = end) {
+        const char *path = p->list.path[first];
+        size_t length = class_end(path, splits);
+        if (!length) return GEN_OK; /* no labels: the order of names stays */
+        if (first && !same_split(p->list.path[first - 1], path, splits)) run++;
+        for (end = first + 1; end < p->list.n && same_class(path, p->list.path[end], length, splits);) end++;
+        for (size_t i = first; i < end; i++)
+            all[i] = (dealt){ run + ((double)(i - first) + 0.5) / (double)(end - first), i, p->list.path[i] };
+    }
+    qsort(all, p->list.n, sizeof *all, compare_dealt);
+    for (size_t i = 0; i < p->list.n; i++) p->list.path[i] = all[i].path;
+    return GEN_OK;
 }
 
 static gen_status list_pictures(pictures *p, const char *path, gen_error *err)
@@ -245,6 +303,8 @@ gen_status gen_parts_load_pictures(const char *path, const gen_dataset_options *
     pictures p = { .folder = "", .options = options, .arena = arena, .out = out };
     int32_t *labels = NULL;
     GEN_TRY(list_pictures(&p, path, err));
+    int splits = p.folder[0] && has_splits(&p.list);
+    if (p.folder[0]) GEN_TRY(deal_classes(&p, splits, err));
     p.kept = gen_arena_alloc(arena, p.list.n * sizeof *p.kept);
     out->skipped = gen_arena_alloc(arena, p.list.n * sizeof *out->skipped);
     if (!p.kept || !out->skipped) return no_memory(err);
@@ -252,7 +312,6 @@ gen_status gen_parts_load_pictures(const char *path, const gen_dataset_options *
     if (!p.n)
         return gen_fail(err, GEN_BAD_FILE, "none of the %zu pictures of '%s' could be read; the first: %s", p.list.n,
                         path, out->skipped[0]);
-    int splits = p.folder[0] && has_splits(&p.list);
     if (p.folder[0]) GEN_TRY(label_all(&p, splits, &labels, err));
     cut_into_parts(&p, splits, labels);
     return GEN_OK;

@@ -87,12 +87,33 @@ TEST(dataset_folder_takes_labels_and_splits_from_sub_folders)
     gen_file_write(gen_path_join(arena, folder, "readme.txt"), "x", 1, &err);
     TEST_OK(gen_dataset_open(folder, &plain, NULL, arena, &data, &err));
     assert_int_equal(data.n * 10 + data.channels, 53);
-    const int32_t labels[] = { 1, 1, 2, 0, 2 }; /* ant cat dog; train first */
-    const int first[] = { 20, 10, 30, 50, 40 };
+    const int32_t labels[] = { 1, 2, 1, 0, 2 }; /* ant cat dog; train first; classes are dealt out */
+    const int first[] = { 20, 30, 10, 50, 40 };
     assert_memory_equal(data.labels, labels, sizeof labels);
     for (int i = 0; i < 5; i++) assert_int_equal(data.px8[i * 16 * data.channels], first[i]);
     assert_string_equal(data.class_names[0], "ant");
     assert_int_equal(data.splits[GEN_SPLIT_TEST].first * 10 + data.splits[GEN_SPLIT_TEST].n, 32);
+    gen_arena_free(arena);
+}
+
+/* Taken from the end of sorted names, it was the last class alone, of which hardly any was left to learn from. */
+TEST(dataset_folder_gives_each_class_its_share_of_validation)
+{
+    gen_error err = { 0 };
+    gen_arena *arena = gen_arena_new();
+    gen_dataset data;
+    const char *folder = test_folder();
+    const int n[] = { 24, 12, 12 };
+    int seen[3] = { 0 };
+    for (int c = 0; c < 3; c++)
+        for (int i = 0; i < n[c]; i++)
+            put_picture(folder, gen_arena_printf(arena, "%c/%02d.png", 'a' + c, i), 2, 1, 10 * c + i, arena);
+    gen_dataset_options o = { .n_validation = 12 };
+    TEST_OK(gen_dataset_open(folder, &o, NULL, arena, &data, &err));
+    gen_range validation = data.splits[GEN_SPLIT_VALIDATION];
+    assert_int_equal(validation.n, 12);
+    for (int64_t i = 0; i < validation.n; i++) seen[data.labels[validation.first + i]]++;
+    assert_int_equal(seen[0] * 100 + seen[1] * 10 + seen[2], 633);
     gen_arena_free(arena);
 }
 
