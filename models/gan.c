@@ -116,7 +116,7 @@ static gan gan_of(gen_graph *g, const gen_model_context *m)
                           .hidden = o->hidden,
                           .up = o->up,
                           .spectral = o->spectral != 0,
-                          .no_norm = is_loss(o, "wgan-gp") || is_loss(o, "r1") };
+                          .no_norm = is_loss(o, "wgan-gp") || is_loss(o, "r1") || o->spectral };
     return (gan){ .g = g,
                   .m = m,
                   .o = o,

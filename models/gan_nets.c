@@ -338,14 +338,18 @@ static gen_node *projection(gen_graph *g, gen_node *features, gen_node *one_hot)
     return gen_sum(g, gen_mul(g, pooled, table), GEN_AXIS(1));
 }
 
-gen_node *gan_discriminator(gen_graph *g, const gan_net *net, gen_node *x, gen_node *one_hot)
+gen_node *gan_discriminator(gen_graph *g, const gan_net *given, gen_node *x, gen_node *one_hot)
 {
+    gan_net own = *given, *net = &own;
     gen_node *h = x;
+    net->norm = net->norm && !net->o.no_norm;
+    /* Biases come with the norms. With neither, D(a x) = a D(x) for a > 0: it could not tell a grey digit from a white one. */
+    net->bias = net->bias || !net->norm;
     for (int32_t i = 0; i < net->n_down; i++) {
         char layer[NAME_BYTES];
         layer_name(layer, "d.", "conv", i + 1);
         h = shrink(g, net, h, layer, &net->down[i]);
-        if (i > 0 && net->norm && !net->o.no_norm) h = batch_norm(g, net, h, layer, layer, NULL, GAN_TRAIN);
+        if (i > 0 && net->norm) h = batch_norm(g, net, h, layer, layer, NULL, GAN_TRAIN);
         h = activation(g, h, net->d_slope);
         h = gen_dropout(g, h, net->dropout);
     }

@@ -22,8 +22,9 @@ typedef struct gan_net_options {
         hidden; /* units of a dense layer beside the noise, and of one before the answer (Chen et al. 2016, appendix C.1); 0: none */
     const char *up; /* how the generator doubles sizes; auto: as the net is published */
     bool spectral;  /* the discriminator's weights are divided by their largest singular value (Miyato et al. 2018) */
-    bool
-        no_norm; /* none in the discriminator: a gradient penalty is per picture, batch norm mixes them (Gulrajani et al. 2017, section 4) */
+    /* none in the discriminator: a gradient penalty is per picture, batch norm mixes them (Gulrajani et al. 2017, section 4), and it would undo a
+     * spectral norm */
+    bool no_norm;
 } gan_net_options;
 
 enum { GAN_MAX_LAYERS = 12 };

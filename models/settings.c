@@ -20,7 +20,7 @@ const gen_option gen_train_option_rows[] = {
     { "decay-epochs",     OPT_FLOAT,  T(decay_epochs),     "30",   1e-3, 1e6, NULL, "epochs", "between the drops of schedule step", 0 },
     { "decay-start",      OPT_FLOAT,  T(decay_start),      "0",    0, 0.999, NULL, NULL, "schedule linear: part of the training before the learning rate falls", 0 },
     { "decay-factor",     OPT_FLOAT,  T(decay_factor),     "0.1",  1e-6, 1, NULL, NULL, "of each drop of schedule step", 0 },
-    { "beta1",            OPT_FLOAT,  T(beta1),            "0.9",  1e-6, 0.999999, NULL, NULL, "of adam", 0 },
+    { "beta1",            OPT_FLOAT,  T(beta1),            "0.9",  0, 0.999999, NULL, NULL, "of adam", 0 },
     { "beta2",            OPT_FLOAT,  T(beta2),            "0.999", 1e-6, 0.999999, NULL, NULL, "of adam", 0 },
     { "rho",              OPT_FLOAT,  T(rho),              "0.99", 1e-6, 0.999999, NULL, NULL, "of rmsprop (Keras: 0.9)", 0 },
     { "momentum",         OPT_FLOAT,  T(momentum),         "0",    0, 0.9999, NULL, NULL, "of sgd", 0 },

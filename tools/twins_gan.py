@@ -49,13 +49,14 @@ def dcgan_layers(width, h, w):
 class Half(nn.Module):
     """What both networks have: biases or none, norms with their options."""
 
-    def __init__(self, net):
+    def __init__(self, net, biased=False):
         super().__init__()
         self.plain = net == "dcgan"
+        self.biased = biased or not self.plain
         self.norm_options = {} if self.plain else {"eps": 1e-3}
 
     def add(self, name, layer):
-        if self.plain:
+        if not self.biased:
             layer.bias.data.zero_()
             layer.bias.requires_grad_(False)
         setattr(self, name, layer)
@@ -105,11 +106,11 @@ class Generator(Half):
 
 class Discriminator(Half):
     def __init__(self, o, h, w, c):
-        super().__init__(o["net"])
+        normed = o["net"] == "dcgan" and o["loss"] not in ("wgan-gp", "r1") and not o["spectral-norm"]
+        super().__init__(o["net"], not normed)
         camel = "camel" in o["net"]
         self.layers = dcgan_layers(o["width"], h, w)[1] if self.plain else (CAMEL if camel else FACES)[1]
         self.slope, self.dropout = 0.0 if camel else 0.2, 0.4 if camel else 0.0
-        normed = self.plain and o["loss"] not in ("wgan-gp", "r1")
         for i, (channels, kernel, stride) in enumerate(self.layers, 1):
             self.add(f"conv{i}", twins.Conv(c, channels, kernel, stride, True))
             if i > 1 and normed:
