@@ -2,7 +2,8 @@
 """PyTorch's side of tools/bench: whole training steps (forward, losses, backward, optimiser; averages and clipping where the model has them), data
 already in memory.
 
-  tools/peers.py WORKLOAD MODE [--threads N] [--precision fp32|bf16]      MODE: eager-nchw, eager-nhwc, compile-nchw, compile-nhwc
+  tools/peers.py WORKLOAD MODE [--threads N] [--device cpu|cuda] [--precision fp32|tf32|bf16]
+  MODE: eager-nchw, eager-nhwc, compile-nchw, compile-nhwc; on a GPU, all in NHWC: eager, default, reduce-overhead, max-autotune, graph
 
 Stays alive: for each line "SECONDS" on standard input it times steps for so long and answers with one JSON line; the time of a step is the least.
 A workload is a function of (Mode) that returns the step; the nets are those of the preset `bench-WORKLOAD` of gen.
@@ -23,16 +24,22 @@ bce = F.binary_cross_entropy_with_logits
 
 
 class Mode(NamedTuple):
-    """How PyTorch is run: each net through torch.compile or not, pictures in NHWC or NCHW."""
+    """How PyTorch is run: each net through torch.compile or not, pictures in NHWC or NCHW, the step captured as a CUDA graph or not."""
 
     compiled: bool
     channels_last: bool
+    how: str = "default"  # torch.compile's mode
+    graph: bool = False
 
     def layout(self, x):
         return x.to(memory_format=torch.channels_last) if self.channels_last else x
 
     def run(self, f):
-        return torch.compile(f) if self.compiled else f
+        return torch.compile(f, mode=self.how) if self.compiled else f
+
+    def optimiser(self, make, parameters, *args, **named):
+        """Counts steps on the GPU where the step is to be captured."""
+        return make(parameters, *args, **named, **({"capturable": True} if self.graph else {}))
 
 
 def trainable(net, on):
@@ -66,7 +73,7 @@ class Vae(nn.Module):
 
 def vae(mode, batch):
     net = mode.layout(Vae())
-    optimiser = torch.optim.Adam(net.parameters(), 5e-4, fused=True)
+    optimiser = mode.optimiser(torch.optim.Adam, net.parameters(), 5e-4, fused=True)
     x = torch.rand(batch, 1, 28, 28)
     forward = mode.run(net)
 
@@ -76,7 +83,7 @@ def vae(mode, batch):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        return loss.item()
+        return loss
 
     return step
 
@@ -94,7 +101,7 @@ def camel(mode, batch=64):
         layers += [nn.Conv2d(i, o, 5, s, 2), nn.ReLU(), nn.Dropout(0.4)]
     D = nn.Sequential(*layers, nn.Flatten(), nn.Linear(2048, 1))
     G, D = mode.layout(G), mode.layout(D)
-    g_optimiser, d_optimiser = torch.optim.RMSprop(G.parameters(), 4e-4), torch.optim.RMSprop(D.parameters(), 8e-4)
+    g_optimiser, d_optimiser = mode.optimiser(torch.optim.RMSprop, G.parameters(), 4e-4), mode.optimiser(torch.optim.RMSprop, D.parameters(), 8e-4)
     g, d = mode.run(G), mode.run(D)
     x, one, zero = torch.rand(batch, 1, 28, 28) * 2 - 1, torch.ones(batch, 1), torch.zeros(batch, 1)
 
@@ -114,7 +121,7 @@ def camel(mode, batch=64):
         loss.backward()
         g_optimiser.step()
         trainable(D, True)
-        return loss.item()
+        return loss
 
     return step
 
@@ -130,7 +137,7 @@ def dcgan64(mode, batch=64, width=64):
         layers += [nn.Conv2d(i * width, o * width, 4, 2, 1, bias=False), nn.BatchNorm2d(o * width), nn.LeakyReLU(0.2, True)]
     D = nn.Sequential(*layers, nn.Conv2d(8 * width, 1, 4, 1, 0, bias=False))
     G, D = mode.layout(G), mode.layout(D)
-    adam = lambda net: torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999), fused=True)
+    adam = lambda net: mode.optimiser(torch.optim.Adam, net.parameters(), 2e-4, (0.5, 0.999), fused=True)
     g_optimiser, d_optimiser = adam(G), adam(D)
     g, d = mode.run(G), mode.run(D)
     x = mode.layout(torch.randn(batch, 3, 64, 64))
@@ -146,7 +153,7 @@ def dcgan64(mode, batch=64, width=64):
         loss = bce(d(fake), one)
         loss.backward()
         g_optimiser.step()
-        return loss.item()
+        return loss
 
     return step
 
@@ -159,7 +166,7 @@ def wgangp(mode, batch=64):
     for i, o in ((3, 64), (64, 128), (128, 256), (256, 512)):
         layers += [nn.Conv2d(i, o, 5, 2, 2), nn.LeakyReLU(0.2)]
     D = mode.layout(nn.Sequential(*layers, nn.Flatten(), nn.Linear(8192, 1)))
-    optimiser = torch.optim.Adam(D.parameters(), 2e-4, (0.5, 0.999), fused=True)
+    optimiser = mode.optimiser(torch.optim.Adam, D.parameters(), 2e-4, (0.5, 0.999), fused=True)
     x, fake = torch.rand(batch, 3, 64, 64) * 2 - 1, torch.rand(batch, 3, 64, 64) * 2 - 1
 
     def step():
@@ -170,7 +177,7 @@ def wgangp(mode, batch=64):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        return loss.item()
+        return loss
 
     return step
 
@@ -207,7 +214,7 @@ def cyc128(mode, size=128, blocks=6):
     """Zhu et al. 2017: both generators, then both discriminators."""
     nets = [mode.layout(net) for net in (resnet_generator(blocks), resnet_generator(blocks), patch_discriminator(), patch_discriminator())]
     to_b, to_a, of_b, of_a = [mode.run(net) for net in nets]
-    adam = lambda pair: torch.optim.Adam([p for net in pair for p in net.parameters()], 2e-4, (0.5, 0.999), fused=True)
+    adam = lambda pair: mode.optimiser(torch.optim.Adam, [p for net in pair for p in net.parameters()], 2e-4, (0.5, 0.999), fused=True)
     g_optimiser, d_optimiser = adam(nets[:2]), adam(nets[2:])
     a, b = (mode.layout(torch.rand(1, 3, size, size) * 2 - 1) for _ in range(2))
     off = lambda x, y: (x - y).abs().mean()
@@ -231,7 +238,7 @@ def cyc128(mode, size=128, blocks=6):
         judged = judged + ((of_a(a) - 1) ** 2).mean() + (of_a(fake_a.detach()) ** 2).mean()
         (0.5 * judged).backward()
         d_optimiser.step()
-        return loss.item()
+        return loss
 
     return step
 
@@ -264,7 +271,7 @@ def style(mode, size=256):
     with torch.no_grad():
         style, content = features(torch.rand_like(x))
     x.requires_grad_(True)
-    optimiser = torch.optim.Adam([x], 0.02)
+    optimiser = mode.optimiser(torch.optim.Adam, [x], 0.02)
 
     def step():
         optimiser.zero_grad()
@@ -273,7 +280,7 @@ def style(mode, size=256):
         loss = ((c - content) ** 2).mean() + sum(((g - s) ** 2).mean() for g, s in zip(grams, style)) + 1e-3 * variation
         loss.backward()
         optimiser.step()
-        return loss.item()
+        return loss
 
     return step
 
@@ -365,7 +372,7 @@ class UNet(nn.Module):
 
 def ddpm8(mode, batch=8):
     net = mode.layout(UNet())
-    optimiser = torch.optim.Adam(net.parameters(), 2e-4, fused=True)
+    optimiser = mode.optimiser(torch.optim.Adam, net.parameters(), 2e-4, fused=True)
     forward = mode.run(net)
     x = mode.layout(torch.randn(batch, 3, 32, 32))
     average = [p.detach().clone() for p in net.parameters()]
@@ -378,7 +385,7 @@ def ddpm8(mode, batch=8):
         torch.nn.utils.clip_grad_norm_(net.parameters(), 1.0)
         optimiser.step()
         torch._foreach_lerp_(average, list(net.parameters()), 1e-4)
-        return loss.item()
+        return loss
 
     return step
 
@@ -399,7 +406,7 @@ def sample64(mode, pictures=64, steps=50):
             clean = (a[i] * x - s[i] * v).clamp(-1, 1)
             noise = (x - a[i] * clean) / s[i]
             x = a[i - 1] * clean + s[i - 1] * noise
-        return x.mean().item()
+        return x.mean()
 
     return step
 
@@ -425,7 +432,7 @@ class Cello(nn.Module):
 
 def lstm(mode, batch=32, window=32):
     net = Cello()
-    optimiser = torch.optim.RMSprop(net.parameters(), 1e-3)
+    optimiser = mode.optimiser(torch.optim.RMSprop, net.parameters(), 1e-3)
     forward = mode.run(net)
     note, duration = torch.randint(0, 128, (batch, window)), torch.randint(0, 64, (batch, window))
 
@@ -435,7 +442,7 @@ def lstm(mode, batch=32, window=32):
         optimiser.zero_grad()
         loss.backward()
         optimiser.step()
-        return loss.item()
+        return loss
 
     return step
 
@@ -454,27 +461,85 @@ WORKLOADS = {
     "sample64": sample64,
     "lstm": lstm,
 }
-MODES = ["eager-nchw", "eager-nhwc", "compile-nchw", "compile-nhwc"]
+MODES = {
+    "eager-nchw": Mode(False, False),
+    "eager-nhwc": Mode(False, True),
+    "compile-nchw": Mode(True, False),
+    "compile-nhwc": Mode(True, True),
+    "eager": Mode(False, True),
+    "default": Mode(True, True),
+    "reduce-overhead": Mode(True, True, "reduce-overhead"),
+    "max-autotune": Mode(True, True, "max-autotune"),
+    "graph": Mode(False, True, graph=True),
+}
 
 
-def with_precision(step, precision):
-    if precision == "fp32":
+def prepare(device, precision):
+    if device == "cuda":
+        torch.set_default_device("cuda")
+        torch.backends.cudnn.benchmark = True
+        torch.backends.cudnn.allow_tf32 = precision == "tf32"
+        torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
+
+
+def with_precision(step, device, precision):
+    if precision != "bf16":
         return step
 
     def cast():
-        with torch.autocast("cpu", dtype=torch.bfloat16):
+        with torch.autocast(device, dtype=torch.bfloat16):
             return step()
 
     return cast
+
+
+def captured(step):
+    """The whole step as a CUDA graph, after some steps on a stream of its own, as PyTorch's documentation wants it."""
+    stream = torch.cuda.Stream()
+    stream.wait_stream(torch.cuda.current_stream())
+    with torch.cuda.stream(stream):
+        for _ in range(5):
+            step()
+    torch.cuda.current_stream().wait_stream(stream)
+    graph = torch.cuda.CUDAGraph()
+    with torch.cuda.graph(graph):
+        loss = step()
+
+    def replay():
+        graph.replay()
+        return loss
+
+    return replay
 
 
 def measure(step, seconds):
     times, began = [], time.perf_counter()
     while time.perf_counter() - began < seconds or len(times) < 3:
         start = time.perf_counter()
-        step()
+        step().item()
         times.append(1e3 * (time.perf_counter() - start))
     return min(times), len(times)
+
+
+def measure_on_gpu(step, seconds, at_once=20):
+    """The mean of some steps between two events, the least of all such; the loss is read once in between."""
+    least, steps, began = math.inf, 0, time.perf_counter()
+    while time.perf_counter() - began < seconds or steps < 3 * at_once:
+        first, last = torch.cuda.Event(enable_timing=True), torch.cuda.Event(enable_timing=True)
+        first.record()
+        for _ in range(at_once):
+            loss = step()
+        last.record()
+        loss.item()
+        torch.cuda.synchronize()
+        least, steps = min(least, first.elapsed_time(last) / at_once), steps + at_once
+    return least, steps
+
+
+def about(device):
+    if device == "cpu":
+        return {"max_rss_mb": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024}
+    return {"cudnn": torch.backends.cudnn.version(), "gpu": torch.cuda.get_device_name(), "max_mb": torch.cuda.max_memory_allocated() >> 20}
 
 
 def main():
@@ -482,19 +547,23 @@ def main():
     parser.add_argument("workload", choices=WORKLOADS)
     parser.add_argument("mode", choices=MODES)
     parser.add_argument("--threads", type=int, default=2)
-    parser.add_argument("--precision", choices=["fp32", "bf16"], default="fp32")
+    parser.add_argument("--device", choices=["cpu", "cuda"], default="cpu")
+    parser.add_argument("--precision", choices=["fp32", "tf32", "bf16"], default="fp32")
     args = parser.parse_args()
     torch.set_num_threads(args.threads)
+    prepare(args.device, args.precision)
     torch.manual_seed(0)
-    mode = Mode(args.mode.startswith("compile"), args.mode.endswith("nhwc"))
-    step = with_precision(WORKLOADS[args.workload](mode), args.precision)
+    mode = MODES[args.mode]
+    step = with_precision(WORKLOADS[args.workload](mode), args.device, args.precision)
     step()
     step()
+    if mode.graph:
+        step = captured(step)
     print("ready", flush=True)
     for line in sys.stdin:
-        ms, steps = measure(step, float(line))
-        rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024
-        print(json.dumps({"workload": args.workload, "ms": ms, "steps": steps, "max_rss_mb": rss, "torch": torch.__version__}), flush=True)
+        ms, steps = (measure_on_gpu if args.device == "cuda" else measure)(step, float(line))
+        answer = {"workload": args.workload, "ms": ms, "steps": steps, "torch": torch.__version__, **about(args.device)}
+        print(json.dumps(answer), flush=True)
 
 
 if __name__ == "__main__":

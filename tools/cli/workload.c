@@ -96,12 +96,18 @@ gen_status cli_workload_load(cli_args *a, const cli_workload *w, gen_device *dev
     return w->steps ? make_sampling(l, a, w, err) : make_training(l, a, w, err);
 }
 
-gen_status cli_workload_step(cli_loaded *l, int64_t i, gen_error *err)
+static gen_status one_step(cli_loaded *l, int64_t i, gen_error *err)
 {
-    double loss;
     if (l->pictures)
         return gen_generate(&l->run, &(gen_generation){ .n = l->n_pictures, .seed = (uint64_t)i }, l->pictures, err);
-    GEN_TRY(gen_program_run(l->program, (gen_run_state){ .seed = 1, .step = (uint64_t)i }, err));
+    return gen_program_run(l->program, (gen_run_state){ .seed = 1, .step = (uint64_t)i }, err);
+}
+
+gen_status cli_workload_steps(cli_loaded *l, int64_t i, int64_t n, gen_error *err)
+{
+    double loss;
+    for (int64_t k = 0; k < n; k++) GEN_TRY(one_step(l, i + k, err));
+    if (l->pictures) return GEN_OK;
     return gen_program_fetch_scalar(l->program, gen_program_output_name(l->program, 0), &loss, err);
 }
 

@@ -34,8 +34,8 @@ typedef struct cli_loaded {
 
 gen_status cli_workload_load(cli_args *a, const cli_workload *w, gen_device *device, cli_loaded *l, gen_error *err);
 void cli_workload_unload(cli_loaded *l);
-/* Step number i: a training step, or all pictures once. */
-gen_status cli_workload_step(cli_loaded *l, int64_t i, gen_error *err);
+/* Steps i … i + n - 1, of which only the last one's loss is read; or all pictures n times. */
+gen_status cli_workload_steps(cli_loaded *l, int64_t i, int64_t n, gen_error *err);
 
 /* The least time of a step in ms, two steps of warm-up apart: loaded, timed as --seconds or --steps say, unloaded. */
 gen_status cli_workload_time(cli_args *a, const cli_workload *w, gen_device *device, double *ms, gen_error *err);
