@@ -119,10 +119,11 @@ gen_status cuda_products_open(cuda_products *products, const char *kind, char *t
     cudnn_api dnn;
     cublaslt_api blas;
     char version[32] = "without cuDNN";
-    if (cuda_load_cudnn(&dnn, &why) == GEN_OK && cudnn_open(&dnn, NULL, &products->dnn, &why) == GEN_OK)
-        snprintf(version, sizeof version, "cuDNN %d.%d.%d", (int)(dnn.version() / 10000),
-                 (int)(dnn.version() / 100 % 100), (int)(dnn.version() % 100));
-    if (products->dnn) products->choices = open_choices(dnn.version(), kind);
+    if (cuda_load_cudnn(&dnn, &why) == GEN_OK && cudnn_open(&dnn, NULL, &products->dnn, &why) == GEN_OK) {
+        const size_t n = dnn.version();
+        snprintf(version, sizeof version, "cuDNN %d.%d.%d", (int)(n / 10000), (int)(n / 100 % 100), (int)(n % 100));
+        products->choices = open_choices(n, kind);
+    }
     if (cuda_load_cublaslt(&blas, &why) == GEN_OK) (void)cublaslt_open(&blas, &products->blas, &why);
     snprintf(text, text_bytes, "%s, %scuBLASLt", version, products->blas ? "" : "without ");
     if ((products->dnn && products->blas) || products->precision == CUDA_FP32) return GEN_OK;
