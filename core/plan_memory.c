@@ -1,5 +1,5 @@
 /* Memory of a plan: when each value is alive, which values share a buffer (views, in-place results), and offsets in one slab such that buffers alive at
- * the same step never overlap. Offsets by greedy best fit, the largest buffer first. */
+ * the same step never overlap. Offsets by greedy best fit, the largest buffer first; or the longest lived or the earliest first, where that takes less. */
 #include <stdlib.h>
 #include <string.h>
 
@@ -114,15 +114,23 @@ static void share_in_place(memory *m)
 /* ---- offsets ----------------------------------------------------------------------------------------------------------- */
 
 typedef struct slot {
-    int64_t count;
+    double key; /* the largest comes first */
     int32_t id;
 } slot;
 
 static int larger_first(const void *x, const void *y)
 {
     const slot *a = x, *b = y;
-    if (a->count != b->count) return a->count < b->count ? 1 : -1;
+    if (a->key != b->key) return a->key < b->key ? 1 : -1;
     return a->id < b->id ? -1 : a->id > b->id;
+}
+
+typedef enum packing { BY_SIZE, BY_SIZE_AND_TIME, BY_START, N_PACKINGS } packing;
+
+static double key_of(const buffer *x, packing by)
+{
+    double size = (double)x->count;
+    return by == BY_SIZE ? size : by == BY_SIZE_AND_TIME ? size * (x->last - x->first + 1) : -(double)x->first;
 }
 
 static bool together(const buffer *a, const buffer *b)
@@ -147,26 +155,6 @@ static int64_t find_offset(const memory *m, const int32_t *placed, int32_t n, co
     return best >= 0 ? best : end;
 }
 
-static gen_status give_offsets(memory *m)
-{
-    plan_build *b = m->b;
-    slot *order = gen_arena_alloc(b->work, (size_t)b->n * sizeof *order);
-    int32_t *placed = gen_arena_alloc(b->work, (size_t)b->n * sizeof *placed), n = 0;
-    if (!order || !placed) return gen_fail(b->err, GEN_NO_MEMORY, "no memory for the plan");
-    for (int32_t id = 0; id < b->n; id++)
-        if (m->buffers[id].used) order[n++] = (slot){ m->buffers[id].count, id };
-    qsort(order, (size_t)n, sizeof *order, larger_first);
-    for (int32_t i = 0; i < n; i++) {
-        buffer *x = &m->buffers[order[i].id];
-        x->offset = find_offset(m, placed, i, x);
-        int32_t k = i; /* insert, sorted by offset */
-        for (; k > 0 && m->buffers[placed[k - 1]].offset > x->offset; k--) placed[k] = placed[k - 1];
-        placed[k] = order[i].id;
-        if (x->offset + x->count > m->plan->slab_count) m->plan->slab_count = x->offset + x->count;
-    }
-    return GEN_OK;
-}
-
 static gen_status measure_live(memory *m)
 {
     int64_t *live = gen_arena_alloc(m->b->work, (size_t)(m->plan->n_steps + 3) * sizeof *live), now = 0;
@@ -181,6 +169,45 @@ static gen_status measure_live(memory *m)
         now += live[s];
         if (now > m->plan->live_count) m->plan->live_count = now;
     }
+    return GEN_OK;
+}
+
+/* Offsets of all buffers; the elements that they take together. */
+static int64_t pack(memory *m, packing by, slot *order, int32_t *placed)
+{
+    int32_t n = 0;
+    int64_t total = 0;
+    for (int32_t id = 0; id < m->b->n; id++)
+        if (m->buffers[id].used) order[n++] = (slot){ key_of(&m->buffers[id], by), id };
+    qsort(order, (size_t)n, sizeof *order, larger_first);
+    for (int32_t i = 0; i < n; i++) {
+        buffer *x = &m->buffers[order[i].id];
+        x->offset = find_offset(m, placed, i, x);
+        int32_t k = i; /* insert, sorted by offset */
+        for (; k > 0 && m->buffers[placed[k - 1]].offset > x->offset; k--) placed[k] = placed[k - 1];
+        placed[k] = order[i].id;
+        if (x->offset + x->count > total) total = x->offset + x->count;
+    }
+    return total;
+}
+
+/* Other orders are tried only where the usual one wastes something. */
+static gen_status give_offsets(memory *m)
+{
+    plan_build *b = m->b;
+    slot *order = gen_arena_alloc(b->work, (size_t)b->n * sizeof *order);
+    int32_t *placed = gen_arena_alloc(b->work, (size_t)b->n * sizeof *placed);
+    if (!order || !placed) return gen_fail(b->err, GEN_NO_MEMORY, "no memory for the plan");
+    packing best = BY_SIZE, last = BY_SIZE;
+    m->plan->slab_count = pack(m, BY_SIZE, order, placed);
+    for (packing by = BY_SIZE + 1; by < N_PACKINGS && m->plan->slab_count > m->plan->live_count; by++) {
+        int64_t count = pack(m, by, order, placed);
+        last = by;
+        if (count >= m->plan->slab_count) continue;
+        best = by;
+        m->plan->slab_count = count;
+    }
+    if (last != best) pack(m, best, order, placed);
     return GEN_OK;
 }
 
@@ -217,8 +244,8 @@ gen_status plan_place_values(plan_build *b)
     if (!m.buffers || !m.buffer_of) return gen_fail(b->err, GEN_NO_MEMORY, "no memory for the plan");
     find_lifetimes(&m);
     share_in_place(&m);
-    GEN_TRY(give_offsets(&m));
     GEN_TRY(measure_live(&m));
+    GEN_TRY(give_offsets(&m));
     write_values(&m);
     return GEN_OK;
 }

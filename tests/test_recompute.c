@@ -23,6 +23,7 @@ static void train(outcome *o, const char *model, const char *options, int64_t n,
     const gen_plan *plan = gen_program_plan(p);
     test_model_steps(&o->t, p, 0, STEPS);
     o->live = plan->live_count;
+    assert_true((double)plan->slab_count <= 1.1 * (double)plan->live_count);
     o->again = 0;
     for (int32_t s = 0; s < plan->n_steps; s++)
         o->again += gen_graph_node(plan->graph, plan->steps[s].out[0])->forward > 0;
