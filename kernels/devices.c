@@ -201,3 +201,8 @@ gen_status gen_device_compile_rung(gen_device *device, const gen_call *call, int
 {
     return cpu_device_compile_rung(device, call, i, exec, err);
 }
+
+gen_status gen_device_tune(gen_device *device, const char *folder, char *note, size_t note_bytes, gen_error *err)
+{
+    return cpu_device_tune(device, folder, note, note_bytes, err);
+}

@@ -30,6 +30,12 @@ int32_t gen_device_rungs(gen_device *device, const gen_call *call, const char **
 gen_status gen_device_compile_rung(gen_device *device, const gen_call *call, int32_t i, gen_exec **exec,
                                    gen_error *err);
 
+/* From here on the device runs convolutions by the kernels and block sizes that were the fastest here, not by those that should be: each shape that no
+ * file in the folder (which exists) remembers is measured when a plan is compiled. One file for an instruction set and a number of threads; results are
+ * the same bits for one file, but may differ from file to file in rounding. A file of another version or processor, or a damaged one, is written anew,
+ * and note says so; "" otherwise. GEN_UNSUPPORTED on a GPU; GEN_IO when the file cannot be written. */
+gen_status gen_device_tune(gen_device *device, const char *folder, char *note, size_t note_bytes, gen_error *err);
+
 #ifdef __cplusplus
 }
 #endif

@@ -1,9 +1,11 @@
 /* gen bench: kernels of an op, and the trace of a step. */
 #define _XOPEN_SOURCE 700
 #include <math.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "io/json.h"
+#include "kernels/cpu/kernel.h"
 #include "tests/cli_run.h"
 
 static double number(const gen_json *object, const char *key)
@@ -163,4 +165,55 @@ TEST(cli_precision_is_one_of_three_in_every_verb_that_computes)
         snprintf(command, sizeof command, "%s x --precision fp8", verbs[i]);
         expect_says(command, USAGE, "fp32");
     }
+}
+
+/* ---- what changes how a step runs --------------------------------------------------------------------------------------------------------- */
+
+TEST(cli_bench_remembers_what_tune_measured)
+{
+    char folder[512], file[600];
+    need_binary();
+    snprintf(folder, sizeof folder, "%s", in_work("cache"));
+    setenv("XDG_CACHE_HOME", folder, 1);
+    snprintf(file, sizeof file, "%s/gen/tune/%s-1.txt", folder, cpu_isa_name(cpu_isa_best()));
+    remove(file);
+    expect_code("bench vae32 --tune --steps 1 --threads 1 --device cpu", GOOD);
+    assert_string_equal(last.err, "");
+    FILE *remembered = fopen(file, "r+");
+    assert_non_null(remembered);
+    fputs("?", remembered);
+    fclose(remembered);
+    expect_code("bench vae32 --tune --steps 1 --threads 1 --device cpu", GOOD);
+    assert_non_null(strstr(last.err, "warning: "));
+    assert_non_null(strstr(last.err, "measured anew"));
+    expect_code("bench vae32 --tune --steps 1 --threads 1 --device cpu", GOOD);
+    assert_string_equal(last.err, "");
+    setenv("XDG_CACHE_HOME", in_work("bars.idx3-ubyte"), 1); /* a file: no folder can be made in it */
+    write_data(in_work("bars.idx3-ubyte"));
+    expect_says("bench vae32 --tune --steps 1 --threads 1 --device cpu", FAILED, "bars.idx3-ubyte");
+    unsetenv("XDG_CACHE_HOME");
+    expect_code("help train", GOOD);
+    assert_non_null(strstr(last.out, "--tune"));
+    assert_non_null(strstr(last.out, "--checkpoint-activations"));
+}
+
+static double activations_mb(const char *command)
+{
+    double mb = 0;
+    expect_code(command, GOOD);
+    const char *slab = strstr(last.out, "\nslab ");
+    assert_non_null(slab);
+    assert_int_equal(sscanf(slab, "\nslab %lf MB", &mb), 1);
+    return mb;
+}
+
+TEST(cli_info_explains_what_checkpoints_of_activations_save)
+{
+    need_binary();
+    double kept = activations_mb("info denoise --explain-memory --batch 64"),
+           dropped = activations_mb("info denoise --explain-memory --batch 64 --checkpoint-activations");
+    assert_true(dropped < 0.8 * kept);
+    assert_non_null(strstr(last.out, "  again\n"));
+    assert_null(strstr(last.out, " 0 results computed again"));
+    expect_code("bench vae32 --checkpoint-activations --steps 1 --threads 1", GOOD);
 }

@@ -10,6 +10,7 @@
 #include "core/thread.h"
 #include "kernels/cpu/kernel.h"
 #include "kernels/cpu/peak.h"
+#include "kernels/cpu/tune.h"
 
 enum { MAX_THREADS = 1024, LINE = 64 };
 
@@ -18,6 +19,7 @@ typedef struct cpu_device {
     gen_pool *pool;
     cpu_isa isa;
     bool ref64;
+    cpu_tuning *tuning; /* NULL: kernels are chosen by what they should cost */
     char name[64];
 } cpu_device;
 
@@ -103,22 +105,25 @@ static void exec_free(gen_exec *exec)
 }
 
 /* Cut how, with how much memory: from shapes alone. */
-static void set_up(const gen_call *call, const cpu_kernel *kernel, cpu_step *step)
+static void set_up(const gen_call *call, const cpu_kernel *kernel, int32_t way, cpu_step *step)
 {
     step->call = call;
     step->kernel = kernel;
     step->work.n_phases = 1;
+    step->work.way = way;
     for (int32_t phase = 0; phase < CPU_MAX_PHASES; phase++) step->work.parts[phase] = 1;
     if (kernel->setup) kernel->setup(call, &step->work);
 }
 
 static gen_status choose_kernel(const cpu_device *cpu, const gen_call *call, cpu_step *step, gen_error *err)
 {
+    int32_t way = 0;
     const cpu_kernel *kernel = cpu->ref64 ? cpu_kernel_ref64(call->op) : cpu_kernel_find(call, cpu->isa);
     if (!kernel)
         return gen_fail(err, GEN_UNSUPPORTED, "%s: the cpu has no kernel for %s", call->name ? call->name : "a call",
                         gen_op_get(call->op)->name);
-    set_up(call, kernel, step);
+    if (cpu->tuning) cpu_tuning_find(cpu->tuning, call, cpu->isa, &kernel, &way);
+    set_up(call, kernel, way, step);
     return GEN_OK;
 }
 
@@ -131,12 +136,12 @@ static gen_status keep_memory(cpu_step *step, gen_error *err)
 }
 
 /* kernel NULL: the best for each call. */
-static gen_status compile_steps(const cpu_device *cpu, const gen_call *calls, const cpu_kernel *kernel, gen_exec *exec,
-                                gen_error *err)
+static gen_status compile_steps(const cpu_device *cpu, const gen_call *calls, const cpu_kernel *kernel, int32_t way,
+                                gen_exec *exec, gen_error *err)
 {
     for (int32_t i = 0; i < exec->n_steps; i++) {
         cpu_step *step = &exec->steps[i];
-        if (kernel) set_up(&calls[i], kernel, step);
+        if (kernel) set_up(&calls[i], kernel, way, step);
         else GEN_TRY(choose_kernel(cpu, &calls[i], step, err));
         GEN_TRY(keep_memory(step, err));
         exec->shared_bytes = larger(exec->shared_bytes, step->work.shared_bytes);
@@ -151,14 +156,14 @@ static gen_status compile_steps(const cpu_device *cpu, const gen_call *calls, co
 }
 
 static gen_status compile_on(const cpu_device *cpu, const gen_call *calls, int32_t n_calls, const cpu_kernel *kernel,
-                             gen_exec **result, gen_error *err)
+                             int32_t way, gen_exec **result, gen_error *err)
 {
     gen_exec *exec = gen_alloc(1, sizeof *exec);
     if (!exec) return gen_fail(err, GEN_NO_MEMORY, "a plan of %d calls", n_calls);
     exec->pool = cpu->pool;
     exec->n_steps = n_calls;
     exec->steps = gen_alloc((size_t)n_calls, sizeof *exec->steps);
-    gen_status status = exec->steps ? compile_steps(cpu, calls, kernel, exec, err)
+    gen_status status = exec->steps ? compile_steps(cpu, calls, kernel, way, exec, err)
                                     : gen_fail(err, GEN_NO_MEMORY, "a plan of %d calls", n_calls);
     if (status) exec_free(exec);
     else *result = exec;
@@ -167,7 +172,17 @@ static gen_status compile_on(const cpu_device *cpu, const gen_call *calls, int32
 
 static gen_status compile(gen_device *device, const gen_call *calls, int32_t n_calls, gen_exec **exec, gen_error *err)
 {
-    return compile_on((const cpu_device *)device, calls, n_calls, NULL, exec, err);
+    cpu_device *cpu = (cpu_device *)device;
+    for (int32_t i = 0; cpu->tuning && i < n_calls; i++)
+        GEN_TRY(cpu_tuning_measure(cpu->tuning, device, &calls[i], cpu->isa, err));
+    if (cpu->tuning) GEN_TRY(cpu_tuning_save(cpu->tuning, err));
+    return compile_on(cpu, calls, n_calls, NULL, 0, exec, err);
+}
+
+gen_status cpu_device_compile_way(gen_device *device, const gen_call *call, const cpu_kernel *kernel, int32_t way,
+                                  gen_exec **exec, gen_error *err)
+{
+    return compile_on((const cpu_device *)device, call, 1, kernel, way, exec, err);
 }
 
 static size_t compile_bytes(gen_device *device, const gen_call *calls, int32_t n_calls)
@@ -308,6 +323,7 @@ static double peak(gen_device *device)
 static void cpu_close(gen_device *device)
 {
     if (!device) return;
+    cpu_tuning_close(((cpu_device *)device)->tuning);
     gen_pool_free(((cpu_device *)device)->pool);
     gen_free(device);
 }
@@ -347,7 +363,7 @@ gen_status cpu_device_compile_rung(gen_device *device, const gen_call *call, int
     if (i < 0 || i >= n)
         return gen_fail(err, GEN_UNSUPPORTED, "%s has %d kernels for %s, and no number %d", device->name, n,
                         gen_op_get(call->op)->name, i);
-    return compile_on((const cpu_device *)device, call, 1, rungs[i], exec, err);
+    return compile_on((const cpu_device *)device, call, 1, rungs[i], 0, exec, err);
 }
 
 /* ---- open, close, describe ---- */
@@ -405,4 +421,21 @@ void cpu_describe(char *buffer, size_t bytes)
     int32_t cores = gen_cpu_count();
     snprintf(buffer, bytes, "%s, %s, %d core%s", model[0] ? model : "unknown processor", cpu_isa_name(cpu_isa_best()),
              cores, cores == 1 ? "" : "s");
+}
+
+/* ---- measured choices ---- */
+
+gen_status cpu_device_tune(gen_device *device, const char *folder, char *note, size_t note_bytes, gen_error *err)
+{
+    char model[128], machine[256], path[1024];
+    cpu_device *cpu = (cpu_device *)device;
+    if (device->ops != &ops)
+        return gen_fail(err, GEN_UNSUPPORTED, "%s: only the processor's kernels are measured to choose among them",
+                        device->name);
+    int32_t threads = gen_pool_threads(cpu->pool);
+    read_model(model, sizeof model);
+    snprintf(machine, sizeof machine, "%s, %s, %d", model[0] ? model : "unknown processor", cpu_isa_name(cpu->isa),
+             threads);
+    snprintf(path, sizeof path, "%s/%s-%d.txt", folder, cpu_isa_name(cpu->isa), threads);
+    return cpu_tuning_open(path, machine, &cpu->tuning, note, note_bytes, err);
 }

@@ -16,6 +16,9 @@ int32_t cpu_device_rungs(gen_device *device, const gen_call *call, const char **
 gen_status cpu_device_compile_rung(gen_device *device, const gen_call *call, int32_t i, gen_exec **exec,
                                    gen_error *err);
 
+/* What gen_device_tune promises (kernels/devices.h). */
+gen_status cpu_device_tune(gen_device *device, const char *folder, char *note, size_t note_bytes, gen_error *err);
+
 /* "AMD EPYC 9355P, avx512, 2 cores" */
 void cpu_describe(char *buffer, size_t bytes);
 

@@ -22,6 +22,7 @@ typedef struct cpu_work {
     size_t thread_bytes;           /* scratch of each thread; contents are lost after each part */
     size_t keep_bytes;             /* memory of this call that lives as long as the exec, zeroed; filled by prepare */
     int64_t i[CPU_WORK_INTS];      /* the kernel's own choices: block sizes, strides … */
+    int32_t way; /* given: 0, or the way of cpu_kernel_ways that somebody measured to be the fastest here (tune.h) */
 } cpu_work;
 
 typedef struct cpu_job {
@@ -61,6 +62,9 @@ const char *cpu_isa_name(cpu_isa isa);
 const cpu_kernel *cpu_kernel_find(const gen_call *call, cpu_isa isa);
 /* All rungs of an op up to isa, worst first (for tests and `gen bench --op`); returns their number. */
 int32_t cpu_kernel_rungs(gen_op op, cpu_isa isa, const cpu_kernel **rungs, int32_t max_rungs);
+/* How many ways of running the call the kernel's setup and prepare know (cpu_work.way = 1 ..): block sizes, loop orders; 1: only its own. They differ in
+ * time, never by what a test could tell. 0: it cannot run the call at all; a kernel that could, but whose fits() expects another to be faster, has some. */
+int32_t cpu_kernel_ways(const cpu_kernel *kernel, const gen_call *call);
 /* The double-precision reference. */
 const cpu_kernel *cpu_kernel_ref64(gen_op op);
 

@@ -65,6 +65,43 @@ int32_t cpu_kernel_rungs(gen_op op, cpu_isa isa, const cpu_kernel **rungs, int32
     return n;
 }
 
+/* ---- ways ---- */
+
+#define WAYS(X) X(conv2d_direct) X(conv2d_t_direct) X(conv2d_winograd) X(conv2d_w_winograd)
+
+typedef struct ways_row {
+    const cpu_kernel *kernel;
+    int32_t (*ways)(const gen_call *call);
+} ways_row;
+
+#ifdef GEN_CPU_VEC
+#define X(symbol)                                                                                                      \
+    int32_t cpu_##symbol##_ways_base(const gen_call *call), cpu_##symbol##_ways_avx2(const gen_call *call),            \
+        cpu_##symbol##_ways_avx512(const gen_call *call);
+WAYS(X)
+#undef X
+#endif
+
+static const ways_row ways_rows[] = {
+#ifdef GEN_CPU_VEC
+#define X(symbol)                                                                                                      \
+    { &cpu_##symbol##_base, cpu_##symbol##_ways_base }, { &cpu_##symbol##_avx2, cpu_##symbol##_ways_avx2 },            \
+        { &cpu_##symbol##_avx512, cpu_##symbol##_ways_avx512 },
+    WAYS(X)
+#undef X
+#endif
+        { NULL, NULL },
+};
+
+int32_t cpu_kernel_ways(const cpu_kernel *kernel, const gen_call *call)
+{
+    for (const ways_row *row = ways_rows; row->kernel; row++)
+        if (row->kernel == kernel) return row->ways(call);
+    return !kernel->fits || kernel->fits(call);
+}
+
+/* ---- the best ---- */
+
 static bool accepts(const cpu_kernel *kernel, const gen_call *call)
 {
     return !kernel->fits || kernel->fits(call);

@@ -74,6 +74,7 @@ const gen_option cli_option_rows[] = {
     { "scaling",        OPT_BOOL,   O(scaling),    "0",    0, 1, NULL, NULL, "time steps of more and of larger pictures; -o FILE.png draws them", 0 },
     { "explain-memory", OPT_BOOL,   O(explain_memory), "0", 0, 1, NULL, NULL, "print the memory plan of the training step", 0 },
     { "checkpoint-activations", OPT_BOOL, O(checkpoint_activations), "0", 0, 1, NULL, NULL, "drop results of the forward pass and compute them again: less memory, more time", 0 },
+    { "tune",           OPT_BOOL,   O(tune),       "0",    0, 1, NULL, NULL, "measure the kernels and block sizes of each convolution on this processor, remember the fastest in ~/.cache/gen/tune, and run those; results may differ in rounding", 0 },
     { "profile",        OPT_BOOL,   O(profile),    "0",    0, 1, NULL, NULL, "print time and rate of each call of a step", 0 },
     { "trace",          OPT_STRING, O(trace),      "",     0, 0, NULL, "FILE", "of when each call of three steps ran, for chrome://tracing or ui.perfetto.dev", 0 },
     { "markdown",       OPT_BOOL,   O(markdown),   "0",    0, 1, NULL, NULL, "print tables for the documentation", 0 },

@@ -24,7 +24,8 @@ typedef struct cli_options {
         *mode, *op, *levels, *features, *mask, *sampler, *sample_steps, *spacing, *guidance, *eta, *churn, *clip, *to,
         *memory, *trace;
     int64_t json, quiet, threads, seed, n, frames, walk, is_samples, limit, add_label, sub_label, label, explain_memory,
-        profile, scaling, checkpoint_activations, markdown, steps, batch, resample, bits, components, quality, help;
+        profile, scaling, checkpoint_activations, tune, markdown, steps, batch, resample, bits, components, quality,
+        help;
     double strength, low, high, seconds;
     /* of music */
     const char *tokens, *pitches, *soundfont, *prime, *key, *instrument, *wav, *png, *baseline;
@@ -91,6 +92,8 @@ bool cli_is_run(const cli_args *a, const char *word);
 gen_status cli_open_run(const cli_args *a, const char *folder, gen_device **device, gen_run **run, gen_error *err);
 gen_status cli_load_weights(const cli_args *a, gen_run *run, gen_error *err);
 void cli_close_run(gen_run *run, gen_device *device);
+/* --tune, when it is given (gen_device_tune); a warning about an old file goes to standard error. */
+gen_status cli_use_tuning(cli_args *a, gen_device *device, gen_error *err);
 
 /* Writes pictures [n,H,W,C] in [0,1] as one grid PNG with text chunks about the run. columns 0: square. */
 gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, int32_t columns, const char *path,

@@ -116,7 +116,8 @@ static gen_status bench(cli_args *a, const cli_workload *w, gen_error *err)
 {
     timing t = { 0 };
     GEN_TRY(cli_open_device(a, &t.device, err));
-    gen_status status = time_workload(&t, a, w, err);
+    gen_status status = cli_use_tuning(a, t.device, err);
+    if (status == GEN_OK) status = time_workload(&t, a, w, err);
     if (status == GEN_OK) status = print_timing(&t, a, w, err);
     if (status == GEN_OK) status = look_inside(&t, a, w, err);
     cli_workload_unload(&t.loaded);
@@ -140,8 +141,8 @@ static int run(cli_args *a, gen_error *err)
 }
 
 static const char *const takes[] = {
-    "op",    "scaling", "output", "seconds",   "steps", "profile", "checkpoint-activations",
-    "trace", "threads", "device", "precision", "json",  NULL
+    "op",   "scaling", "output",  "seconds", "steps",     "profile", "checkpoint-activations",
+    "tune", "trace",   "threads", "device",  "precision", "json",    NULL
 };
 const cli_verb cli_bench = {
     "bench", "[WORKLOAD]", "time a step of a workload, or with --op kernels; alone: names workloads", takes, 0, run

@@ -89,7 +89,8 @@ static void common_options(const cli_args *a, gen_train_options *o)
 
 static gen_status open_device(training *t, const char *name, int64_t threads, const char *precision, gen_error *err)
 {
-    return gen_device_open_with(name, (int32_t)threads, precision, &t->device, t->no_gpu, sizeof t->no_gpu, err);
+    GEN_TRY(gen_device_open_with(name, (int32_t)threads, precision, &t->device, t->no_gpu, sizeof t->no_gpu, err));
+    return cli_use_tuning(t->a, t->device, err);
 }
 
 /* What a run was trained with so far; the text is the arena's. */
@@ -279,5 +280,6 @@ static int run(cli_args *a, gen_error *err)
     return status == GEN_OK ? CLI_GOOD : CLI_FAILED;
 }
 
-static const char *const takes[] = { "data", "preset", "resume", "trace", "threads", "device", "json", "quiet", NULL };
+static const char *const takes[] = { "data",    "preset", "resume", "trace", "tune",
+                                     "threads", "device", "json",   "quiet", NULL };
 const cli_verb cli_train = { "train", "MODEL", "train a model; --resume RUN goes on with one", takes, 1, run };

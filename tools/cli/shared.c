@@ -182,3 +182,27 @@ gen_status cli_print_json(gen_json_out *out, gen_error *err)
         return gen_fail(err, GEN_IO, "standard output cannot be written");
     return GEN_OK;
 }
+
+/* ---- --tune -------------------------------------------------------------------------------------------------------------- */
+
+/* $XDG_CACHE_HOME/gen/tune or ~/.cache/gen/tune */
+static char *tune_folder(gen_arena *arena)
+{
+    const char *cache = getenv("XDG_CACHE_HOME"), *home = getenv("HOME");
+    if (cache && cache[0] == '/') return gen_arena_printf(arena, "%s/gen/tune", cache);
+    return home && home[0] ? gen_arena_printf(arena, "%s/.cache/gen/tune", home) : NULL;
+}
+
+gen_status cli_use_tuning(cli_args *a, gen_device *device, gen_error *err)
+{
+    char note[1400];
+    if (!a->o.tune) return GEN_OK;
+    char *folder = tune_folder(a->arena);
+    if (!folder)
+        return gen_fail(err, GEN_NOT_FOUND,
+                        "there is no cache folder for what --tune measures: set $XDG_CACHE_HOME or $HOME");
+    GEN_TRY(gen_folder_make(folder, err));
+    GEN_TRY(gen_device_tune(device, folder, note, sizeof note, err));
+    if (*note) fprintf(stderr, "warning: %s\n", note);
+    return GEN_OK;
+}

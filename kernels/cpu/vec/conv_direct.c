@@ -49,8 +49,12 @@ static int64_t min64(int64_t a, int64_t b)
     return a < b ? a : b;
 }
 
-static void make_plan(const gen_call *c, plan *p)
+/* Ways that may be measured: half of BLOCK_BYTES, as 0 takes, twice as much. */
+enum { WAY_SMALL = 1, WAY_LARGE = 3, N_WAYS = 3 };
+
+static void make_plan(const gen_call *c, int32_t way, plan *p)
 {
+    int64_t block_bytes = way == WAY_SMALL ? BLOCK_BYTES / 2 : way == WAY_LARGE ? 2 * BLOCK_BYTES : BLOCK_BYTES;
     conv_shape_of(c, &p->s);
     const conv_shape *s = &p->s;
     p->panels = (int32_t)ceil_div(s->group_out, TILE_COLS);
@@ -68,7 +72,7 @@ static void make_plan(const gen_call *c, plan *p)
         ph->weights = p->weights;
         p->weights += s->groups * p->panels * ph->depth * TILE_COLS;
         int64_t tile_floats = max64(1, ceil_div(ph->depth, TILE_GROUP)) * TILE_ROWS * TILE_GROUP;
-        int64_t fits = max64(1, min64(MAX_BLOCK, BLOCK_BYTES / (tile_floats * (int64_t)sizeof(float))));
+        int64_t fits = max64(1, min64(MAX_BLOCK, block_bytes / (tile_floats * (int64_t)sizeof(float))));
         ph->block = (int32_t)max64(1, min64(fits, ceil_div(ph->tiles * p->n_phases, WANTED_PARTS)));
         ph->blocks = (int32_t)ceil_div(ph->tiles, ph->block);
         ph->splits = (int32_t)max64(1, min64(p->panels, WANTED_PARTS / max64(1, ph->blocks * s->groups * p->n_phases)));
@@ -85,10 +89,22 @@ static bool fits(const gen_call *c)
     return conv_shape_fits(&c->attr->window);
 }
 
+int32_t VEC_FN(conv2d_direct_ways)(const gen_call *c), VEC_FN(conv2d_t_direct_ways)(const gen_call *c);
+
+int32_t VEC_FN(conv2d_direct_ways)(const gen_call *c)
+{
+    return fits(c) ? N_WAYS : 0;
+}
+
+int32_t VEC_FN(conv2d_t_direct_ways)(const gen_call *c)
+{
+    return VEC_FN(conv2d_direct_ways)(c);
+}
+
 static void setup(const gen_call *c, cpu_work *w)
 {
     plan p;
-    make_plan(c, &p);
+    make_plan(c, w->way, &p);
     w->n_phases = 2;
     w->parts[0] = p.packs > 0 ? p.packs : 1;
     w->parts[1] = p.parts > 0 ? p.parts : 1;
@@ -99,8 +115,7 @@ static void setup(const gen_call *c, cpu_work *w)
 
 static void prepare(const gen_call *c, const cpu_work *work, void *keep)
 {
-    (void)work;
-    make_plan(c, keep);
+    make_plan(c, work->way, keep);
 }
 
 /* ---- phase 0: the filter ---------------------------------------------------------------------------------------------------------------------- */

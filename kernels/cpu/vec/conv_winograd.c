@@ -102,7 +102,10 @@ static void go_by_panels(plan *p)
     p->u_plane = wino_odd_lines(p->u_rows * TILE_COLS);
 }
 
-static bool make_plan(const gen_call *c, plan *p)
+/* Ways that may be measured: by tiles in blocks of 1, 2 or 4 groups; by panels. 0: by what they should cost. */
+enum { WAY_PANELS = 4, N_WAYS = 4 };
+
+static bool make_plan(const gen_call *c, int32_t way, plan *p)
 {
     *p = (plan){ 0 };
     if (!wino_shape_of(c, &p->w)) return false;
@@ -123,6 +126,7 @@ static bool make_plan(const gen_call *c, plan *p)
     }
     int64_t fits = BLOCK_BYTES / (int64_t)sizeof(float) / (p->planes * (p->v_tile + m_tile));
     p->block = (int32_t)max64(1, min64(min64(MAX_BLOCK, fits), groups / WANTED_PARTS));
+    if (way && way < WAY_PANELS) p->block = (int32_t)max64(1, min64(groups, 1 << (way - 1)));
     p->parts = 0;
     for (int f = 0; f < p->n_phases; f++) {
         p->first_part[f] = p->parts;
@@ -131,7 +135,7 @@ static bool make_plan(const gen_call *c, plan *p)
     p->first_part[p->n_phases] = p->parts;
     p->v_plane = wino_odd_lines(p->v_tile * p->block);
     p->m_plane = wino_odd_lines(m_tile * p->block);
-    if (order_cost(p, true) < order_cost(p, false)) go_by_panels(p);
+    if (way ? way == WAY_PANELS : order_cost(p, true) < order_cost(p, false)) go_by_panels(p);
     return true;
 }
 
@@ -159,8 +163,16 @@ static bool fits(const gen_call *c)
 {
     plan p;
     conv_choice asked = conv_choice_asked();
-    if (asked == CONV_DIRECT || !make_plan(c, &p)) return false;
+    if (asked == CONV_DIRECT || !make_plan(c, 0, &p)) return false;
     return asked == CONV_WINOGRAD || pays(&p);
+}
+
+int32_t VEC_FN(conv2d_winograd_ways)(const gen_call *c);
+
+int32_t VEC_FN(conv2d_winograd_ways)(const gen_call *c)
+{
+    plan p;
+    return conv_choice_asked() != CONV_DIRECT && make_plan(c, 0, &p) ? N_WAYS : 0;
 }
 
 static int64_t filter_parts(const plan *p)
@@ -178,7 +190,7 @@ static int64_t all_groups(const plan *p)
 static void setup(const gen_call *c, cpu_work *w)
 {
     plan p;
-    make_plan(c, &p);
+    make_plan(c, w->way, &p);
     int64_t filter = WINO_MAX_TAPS * WINO_MAX_TAPS * FILTER_ROWS * TILE_COLS;
     w->n_phases = 2;
     w->parts[0] = (int32_t)(p.by_panels ? all_groups(&p) : filter_parts(&p));
@@ -193,8 +205,7 @@ static void setup(const gen_call *c, cpu_work *w)
 
 static void prepare(const gen_call *c, const cpu_work *work, void *keep)
 {
-    (void)work;
-    make_plan(c, keep);
+    make_plan(c, work->way, keep);
 }
 
 /* ---- phase 0: filters -------------------------------------------------------------------------------------------------------------------------------- */

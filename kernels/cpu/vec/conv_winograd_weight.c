@@ -51,7 +51,10 @@ VEC_INLINE int shortest_chunk(const wino_scheme s)
     return wino_core(s) == 8 ? 16 : 48;
 }
 
-static bool make_plan(const gen_call *c, plan *p)
+/* Ways that may be measured: half as many chunks of tiles as 0 takes, as many, twice as many. */
+enum { WAY_FEW = 1, WAY_MANY = 3, N_WAYS = 3 };
+
+static bool make_plan(const gen_call *c, int32_t way, plan *p)
 {
     gen_view in[2] = { c->in[0], c->out[0] }, out[1] = { c->in[1] }; /* the convolution that dw belongs to */
     gen_call forward = { .op = GEN_OP_CONV2D, .n_in = 2, .n_out = 1, .in = in, .out = out, .attr = c->attr };
@@ -68,6 +71,8 @@ static bool make_plan(const gen_call *c, plan *p)
     p->dw_floats = w->s.filter_side[0] * w->s.filter_side[1] * w->s.in_c * w->s.out_c;
     int64_t chunks = max64(min64(ceil_div(WANTED_PARTS, parts), p->tiles / shortest_chunk(w->scheme)),
                            ceil_div(p->tiles, LONGEST_CHUNK));
+    if (way == WAY_FEW) chunks = max64(chunks / 2, ceil_div(p->tiles, LONGEST_CHUNK));
+    if (way == WAY_MANY) chunks = min64(2 * chunks, max64(1, p->tiles / tiles));
     p->chunks = (int32_t)max64(1, min64(chunks, MAX_PARTIAL_FLOATS / p->dw_floats));
     p->v_plane = wino_odd_lines(min64(CHANNELS, w->s.in_c) * tiles);
     p->d_plane = wino_odd_lines(ceil_div(min64(CHANNELS, w->s.out_c), TILE_COLS) * TILE_COLS * tiles);
@@ -91,14 +96,22 @@ static bool fits(const gen_call *c)
 {
     plan p;
     conv_choice asked = conv_choice_asked();
-    if (asked == CONV_DIRECT || !make_plan(c, &p)) return false;
+    if (asked == CONV_DIRECT || !make_plan(c, 0, &p)) return false;
     return asked == CONV_WINOGRAD || pays(&p);
+}
+
+int32_t VEC_FN(conv2d_w_winograd_ways)(const gen_call *c);
+
+int32_t VEC_FN(conv2d_w_winograd_ways)(const gen_call *c)
+{
+    plan p;
+    return conv_choice_asked() != CONV_DIRECT && make_plan(c, 0, &p) ? N_WAYS : 0;
 }
 
 static void setup(const gen_call *c, cpu_work *w)
 {
     plan p;
-    make_plan(c, &p);
+    make_plan(c, w->way, &p);
     w->n_phases = p.chunks > 1 ? 2 : 1;
     w->parts[0] = p.in_phases * p.c_blocks * p.k_blocks * p.chunks;
     w->parts[1] = cpu_parts_for(p.dw_floats, 8192);
@@ -109,8 +122,7 @@ static void setup(const gen_call *c, cpu_work *w)
 
 static void prepare(const gen_call *c, const cpu_work *work, void *keep)
 {
-    (void)work;
-    make_plan(c, keep);
+    make_plan(c, work->way, keep);
 }
 
 /* ---- transforms ---------------------------------------------------------------------------------------------------------------------------------------- */
