@@ -50,6 +50,8 @@ static const gen_preset presets[] = {
       "D. Foster, Generative Deep Learning, 1st ed., 04_01", "quickdraw:camel" },
     { "dcgan-64", "net=dcgan lr=2e-4 beta1=0.5 ema=0 size=64 channels=3 batch=64 epochs=25", "Radford et al. 2016, as in PyTorch's examples", "celeba" },
     { "dcgan-28", "net=dcgan lr=2e-4 beta1=0.5 batch=64 epochs=20", "Radford et al. 2016, two halvings", "mnist" },
+    { "gan-digits", "net=dcgan width=48 latent=64 conditional=1 loss=r1 penalty=0.1 lr=5e-4 beta1=0.5 schedule=linear batch=64 steps=9000",
+      "Mescheder et al. 2018 (R1); Miyato & Koyama 2018 (projection): digits by name", "mnist" },
     { "wgan", "net=gdl-wgan loss=wgan updates=separate fakes=running n-critic=5 optimiser=rmsprop rho=0.9 lr=5e-5 ema=0 size=32 channels=3 batch=128 steps=6000",
       "Arjovsky et al. 2017; Generative Deep Learning, 04_02", "cifar10" },
     { "wgan-gp-faces", "net=gdl-faces loss=wgan-gp n-critic=5 lr=2e-4 beta1=0.5 ema=0 size=64 channels=3 batch=64 steps=6000",

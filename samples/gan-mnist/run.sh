@@ -3,7 +3,7 @@
 set -eu
 cd "$(dirname "$0")/../.."
 out=${1:-runs/gan-mnist-sample}
-tools/gen train dcgan-28 --conditional --width 48 --latent 64 --loss r1 --penalty 0.1 --lr 5e-4 --schedule linear --steps 9000 --seed 1 --out "$out"
+tools/gen train gan-digits --seed 1 --out "$out"
 tools/gen sample "$out" --grid 10x10 -o "$out/digits.png"
 tools/gen sample "$out" --label 7 --grid 4x8 -o "$out/sevens.png"
 tools/gen eval "$out" --n 10000
