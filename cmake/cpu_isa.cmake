@@ -3,7 +3,8 @@
 set(CPU_REF_SOURCES
     kernels/cpu/ref/elementwise.c kernels/cpu/ref/matmul.c kernels/cpu/ref/conv.c kernels/cpu/ref/resample.c
     kernels/cpu/ref/reduce.c kernels/cpu/ref/norm.c kernels/cpu/ref/movement.c kernels/cpu/ref/random.c kernels/cpu/ref/recurrent.c)
-include(cmake/cpu_vec.cmake OPTIONAL) # sets CPU_VEC_SOURCES
+include(cmake/cpu_vec.cmake OPTIONAL) # sets CPU_VEC_SOURCES, CPU_BF16_SOURCES
+include(CheckCCompilerFlag)
 
 set(CPU_FLAGS_base -msse2)
 set(CPU_FLAGS_avx2 ${CPU_FLAGS_base} -mavx2 -mfma)
@@ -42,4 +43,11 @@ function(gen_add_cpu_kernels target)
         target_compile_definitions(gen_cpu_${isa} PRIVATE VEC_ISA=${level})
         target_compile_options(gen_cpu_${isa} PRIVATE ${CPU_VEC_OPTIMISE} -ffp-contract=fast ${CPU_FLAGS_${isa}})
     endforeach()
+    check_c_compiler_flag(-mavx512bf16 GEN_HAS_MAVX512BF16)
+    if(GEN_HAS_MAVX512BF16)
+        target_compile_definitions(${target} PRIVATE GEN_CPU_BF16=1)
+        gen_add_kernel_objects(${target} gen_cpu_bf16 ${CPU_BF16_SOURCES})
+        target_compile_definitions(gen_cpu_bf16 PRIVATE VEC_ISA=3 VEC_BF16=1)
+        target_compile_options(gen_cpu_bf16 PRIVATE ${CPU_VEC_OPTIMISE} -ffp-contract=fast ${CPU_FLAGS_avx512} -mavx512bf16)
+    endif()
 endfunction()

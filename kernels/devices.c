@@ -27,22 +27,25 @@ typedef struct device_row {
 
 /* ---- cpu ---- */
 
-static gen_status open_processor(const char *name, bool exact, const request *r, gen_device **device, gen_error *err)
+static gen_status check_index(const char *name, const request *r, gen_error *err)
 {
-    if (r->index > 0) return gen_fail(err, GEN_NO_DEVICE, "there is one %s device: '%s'", name, name);
-    if (r->precision != CUDA_FP32)
-        return gen_fail(err, GEN_UNSUPPORTED, "the precision of %s is fp32; tf32 and bf16 are a GPU's", name);
-    return cpu_device_open(exact, r->threads, device, err);
+    return r->index > 0 ? gen_fail(err, GEN_NO_DEVICE, "there is one %s device: '%s'", name, name) : GEN_OK;
 }
 
 static gen_status open_cpu(const request *r, gen_device **device, gen_error *err)
 {
-    return open_processor("cpu", false, r, device, err);
+    GEN_TRY(check_index("cpu", r, err));
+    if (r->precision == CUDA_TF32)
+        return gen_fail(err, GEN_UNSUPPORTED, "the precisions of cpu are fp32 and bf16; tf32 is a GPU's");
+    return cpu_device_open(r->precision == CUDA_BF16 ? CPU_BFLOAT16 : CPU_FLOAT, r->threads, device, err);
 }
 
 static gen_status open_cpu64(const request *r, gen_device **device, gen_error *err)
 {
-    return open_processor("cpu64", true, r, device, err);
+    GEN_TRY(check_index("cpu64", r, err));
+    if (r->precision != CUDA_FP32)
+        return gen_fail(err, GEN_UNSUPPORTED, "cpu64 computes in double precision; tf32 and bf16 are for others");
+    return cpu_device_open(CPU_DOUBLE, r->threads, device, err);
 }
 
 /* ---- cuda: libgen_cuda.so, see kernels/cuda/plugin.h ---- */
@@ -145,7 +148,7 @@ static gen_status open_auto(const request *r, gen_device **device, char *note, s
 {
     gen_error why = { 0 };
     if (open_cuda(r, device, &why) == GEN_OK) return GEN_OK;
-    if (r->precision != CUDA_FP32) return gen_fail(err, why.status, "this precision needs a GPU: %s", why.text);
+    if (r->precision == CUDA_TF32) return gen_fail(err, why.status, "this precision needs a GPU: %s", why.text);
     if (note) snprintf(note, note_bytes, "on the processor: %s", why.text);
     return open_cpu(r, device, err);
 }

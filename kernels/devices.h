@@ -16,7 +16,8 @@ extern "C" {
 /* name: "auto", "cpu", "cpu64" (double-precision reference, for gradient checks), "cuda[:n]". threads: 0 = all cores. Numbers are float throughout. */
 gen_status gen_device_open(const char *name, int32_t threads, gen_device **device, gen_error *err);
 
-/* precision: "fp32"; on a GPU also "tf32" and "bf16", whose products round what they multiply (kernels/cuda/launch.h). note, unless NULL, gets a line on what
+/* precision: "fp32"; on a GPU also "tf32" and "bf16", whose products round what they multiply (kernels/cuda/launch.h); "bf16" also on a processor with AVX512-BF16
+ * (kernels/cpu/bf16). note, unless NULL, gets a line on what
  * "auto" did not choose and why; "" otherwise. */
 gen_status gen_device_open_with(const char *name, int32_t threads, const char *precision, gen_device **device,
                                 char *note, size_t note_bytes, gen_error *err);

@@ -42,7 +42,7 @@ const gen_option gen_train_option_rows[] = {
     { "keep",             OPT_INT,    T(keep),             "3",    1, 1e6, NULL, "checkpoints", "kept besides the best", OPT_NOT_MATH },
     { "threads",          OPT_INT,    T(threads),          "0",    0, 1024, NULL, NULL, "0: all cores; results are the same bits for any number", OPT_NOT_MATH },
     { "device",           OPT_STRING, T(device),           "auto", 0, 0, NULL, NULL, "auto, cpu or cuda[:n]", OPT_NOT_MATH },
-    { "precision",        OPT_CHOICE, T(precision),        "fp32", 0, 0, "fp32|tf32|bf16", NULL, "of products; tf32 and bf16 on a GPU with cuDNN", 0 },
+    { "precision",        OPT_CHOICE, T(precision),        "fp32", 0, 0, "fp32|tf32|bf16", NULL, "of products; bf16 on a processor with AVX512-BF16 or on a GPU with cuDNN, tf32 on such a GPU", 0 },
     { "checkpoint-activations", OPT_BOOL, T(checkpoint_activations), "0", 0, 1, NULL, NULL, "drop most results of the forward pass and compute them again in the backward pass: less memory, about a third more time, the same bits", OPT_NOT_MATH },
     { "skip-bad",         OPT_BOOL,   T(skip_bad),         "0",    0, 1, NULL, NULL, "leave out files that cannot be read; of pictures, name them", 0 },
     { "download",         OPT_BOOL,   T(download),         "1",    0, 1, NULL, NULL, "fetch data that is on no disk", OPT_NOT_MATH },

@@ -58,11 +58,11 @@ void test_model_open(test_model *t, const char *model, const char *preset, const
     gen_error err = { 0 };
     *t = (test_model){ .arena = gen_arena_new(), .model = gen_model_find(model), .n = n, .h = h, .w = w, .c = c };
     t->classes = CLASSES;
-    TEST_OK(gen_device_open(test_device(), 2, &t->device, &err));
-    t->params = gen_params_new(t->device);
     TEST_OK(gen_settings_start(&t->settings, t->model, t->arena, &err));
     if (preset) TEST_OK(gen_settings_preset(&t->settings, preset, &err));
     set_options(&t->settings, t->arena, options);
+    TEST_OK(gen_device_open_with(test_device(), 2, t->settings.train.precision, &t->device, NULL, 0, &err));
+    t->params = gen_params_new(t->device);
     make_pictures(t);
 }
 
@@ -212,9 +212,9 @@ static void train_run(short_run *r, const char *model, const char *options, cons
 {
     gen_error err = { 0 };
     *r = (short_run){ .arena = gen_arena_new() };
-    TEST_OK(gen_device_open("cpu", 2, &r->device, &err));
     TEST_OK(gen_settings_start(&r->settings, gen_model_find(model), r->arena, &err));
     set_options(&r->settings, r->arena, options);
+    TEST_OK(gen_device_open_with("cpu", 2, r->settings.train.precision, &r->device, NULL, 0, &err));
     if (gen_model_find(model)->open_data || gen_model_find(model)->tokens)
         TEST_OK(gen_data_open(&r->settings, NULL, r->arena, &r->data, &err));
     else make_data(r, gen_model_find(model)->paired);

@@ -443,6 +443,60 @@ int32_t op_rungs(gen_op op, const cpu_kernel **rungs, int32_t max_rungs)
     return n;
 }
 
+/* ---- products of bfloat16 ---- */
+
+double op_bf16_of(double x)
+{
+    int exponent;
+    double fraction = frexp(x, &exponent); /* 0.5 <= fraction < 1: eight bits of it remain */
+    return isfinite(x) ? ldexp(rint(fraction * 256) / 256, exponent) : x;
+}
+
+typedef double change_fn(double x);
+
+/* The double-precision result of changed factors; without the epilogue, a sum of products alone. */
+static void expect_changed(test_call *t, const op_case *c, change_fn *change, bool epilogue)
+{
+    op_case alone = *c;
+    if (!epilogue) alone.bias = alone.residual = false, alone.act = 0;
+    new_call(t, &alone, sizeof(double));
+    for (int32_t i = 0; i < 2; i++)
+        for (int64_t k = 0; k < gen_shape_count(&t->in[i].shape); k++) {
+            double *x = t->in[i].data;
+            x[k] = change(x[k]);
+        }
+    op_run_kernel(cpu_kernel_ref64(c->op), &t->call);
+}
+
+/* Two factors that are each off by a unit roundoff of 2^-8 make a product that is off by 2^-7 and a little; no activation makes differences larger. */
+static void check_roundoff(const op_case *c, const cpu_kernel *kernel, const test_call *t, const test_call *exact,
+                           const test_call *magnitude)
+{
+    const float *got = t->out[0].data;
+    const double *expected = exact->out[0].data, *size = magnitude->out[0].data;
+    for (int64_t i = 0; i < gen_shape_count(&t->out[0].shape); i++)
+        if (fabs((double)got[i] - expected[i]) > ldexp(1.01, -7) * size[i] + 1e-5)
+            fail_msg("%s: %s: element %lld is %.9g, expected %.9g of products that are %.9g together", op_case_text(c),
+                     kernel->name, (long long)i, (double)got[i], expected[i], size[i]);
+}
+
+/* The kernels above CPU_AVX512: float's tolerance around the product of rounded factors, bfloat16's around that of the factors themselves. */
+static void check_bf16(const op_case *c, test_call *t, const test_call *exact)
+{
+    const cpu_kernel *rungs[MAX_RUNGS];
+    int32_t plain = cpu_kernel_rungs(c->op, CPU_AVX512, rungs, MAX_RUNGS),
+            n = cpu_has_bf16() ? cpu_kernel_rungs(c->op, CPU_AVX512_BF16, rungs, MAX_RUNGS) : 0;
+    test_call rounded, magnitude;
+    if (n <= plain) return;
+    expect_changed(&rounded, c, op_bf16_of, true);
+    expect_changed(&magnitude, c, fabs, false);
+    for (int32_t i = plain; i < n; i++) {
+        if (!cpu_kernel_ways(rungs[i], &t->call)) continue;
+        check_kernel(c, rungs[i], t, &rounded);
+        check_roundoff(c, rungs[i], t, exact, &magnitude);
+    }
+}
+
 void op_check(const op_case *c)
 {
     free_blocks_from(0); /* of a case that failed */
@@ -455,6 +509,7 @@ void op_check(const op_case *c)
     assert_true(n >= 1);
     for (int32_t i = 0; i < n; i++)
         if (!rungs[i]->fits || rungs[i]->fits(&t.call)) check_kernel(c, rungs[i], &t, &expected);
+    check_bf16(c, &t, &expected);
     check_inputs_untouched(c, &t);
     if (chosen_device()) check_device(c, chosen_device(), &t, &expected);
     free_blocks_from(0);

@@ -50,7 +50,10 @@ gen_shape op_inferred_shape(const op_case *c);
 /* "conv2d [2,7,5,3] [3,3,3,8], window 3x3 stride 2x2 pad 1,1,1,1 dilation 1x1 groups 1, bias, relu" */
 const char *op_case_text(const op_case *c);
 
-/* Every rung, and $GEN_TEST_DEVICE where that is set: right, wrote all and only that, any order of parts and any number of threads gives the same bits, in
+/* The nearest number of bfloat16, halves to even. */
+double op_bf16_of(double x);
+
+/* Every rung, those of bfloat16 too where the processor has them, and $GEN_TEST_DEVICE where that is set: right, wrote all and only that, any order of parts and any number of threads gives the same bits, in
  * place where allowed. */
 void op_check(const op_case *c);
 

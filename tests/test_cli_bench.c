@@ -167,6 +167,24 @@ TEST(cli_precision_is_one_of_three_in_every_verb_that_computes)
     }
 }
 
+TEST(cli_bf16_is_refused_by_a_processor_that_may_not_and_checked_on_one_that_may)
+{
+    need_binary();
+    const bool here = cpu_has_bf16();
+    if (here) {
+        expect_code("check --device cpu --threads 1 --precision bf16", GOOD);
+        assert_non_null(strstr(last.out, "cpu (avx512-bf16, 1 thread) in bf16"));
+    }
+    const char *before = getenv("GEN_CPU");
+    char *kept = before ? strdup(before) : NULL;
+    setenv("GEN_CPU", "avx2", 1);
+    expect_says("bench vae32 --device cpu --precision bf16", FAILED, "needs AVX512-BF16");
+    if (kept) setenv("GEN_CPU", kept, 1);
+    else unsetenv("GEN_CPU");
+    free(kept);
+    if (!here) TEST_SKIP("this processor has no AVX512-BF16, or $GEN_CPU forbids it");
+}
+
 /* ---- what changes how a step runs --------------------------------------------------------------------------------------------------------- */
 
 TEST(cli_bench_remembers_what_tune_measured)

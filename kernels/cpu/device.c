@@ -289,6 +289,9 @@ static void peak_part(void *context, int32_t part, int32_t thread)
 
 static peak_fn *peak_of(cpu_isa isa)
 {
+#ifdef GEN_CPU_BF16
+    if (isa == CPU_AVX512_BF16) return cpu_peak_avx512_bf16;
+#endif
 #ifdef GEN_CPU_VEC
     return isa == CPU_AVX512 ? cpu_peak_avx512
            : isa == CPU_AVX2 ? cpu_peak_avx2
@@ -372,16 +375,34 @@ static gen_status check_cap(gen_error *err)
 {
     const char *cap = getenv("GEN_CPU");
     if (!cap || !*cap) return GEN_OK;
-    for (cpu_isa isa = CPU_REF; isa < CPU_ISA_COUNT; isa++)
+    for (cpu_isa isa = CPU_REF; isa <= CPU_AVX512; isa++)
         if (!strcmp(cap, cpu_isa_name(isa))) return GEN_OK;
     return gen_fail(err, GEN_BAD_OPTION, "the environment's GEN_CPU is '%s', expected ref, base, avx2 or avx512", cap);
 }
 
-gen_status cpu_device_open(bool ref64, int32_t threads, gen_device **device, gen_error *err)
+static cpu_isa isa_of(cpu_numbers numbers)
 {
+    return numbers == CPU_BFLOAT16 ? CPU_AVX512_BF16 : cpu_isa_best();
+}
+
+static gen_status check_bf16(gen_error *err)
+{
+    char processor[256];
+    if (cpu_has_bf16()) return GEN_OK;
+    cpu_describe(processor, sizeof processor);
+    return gen_fail(err, GEN_UNSUPPORTED,
+                    "bf16 on the cpu needs AVX512-BF16, and this one has it not or is told not to use it (%s); leave "
+                    "--precision at fp32",
+                    processor);
+}
+
+gen_status cpu_device_open(cpu_numbers numbers, int32_t threads, gen_device **device, gen_error *err)
+{
+    bool ref64 = numbers == CPU_DOUBLE;
     if (threads < 0 || threads > MAX_THREADS)
         return gen_fail(err, GEN_BAD_OPTION, "%d threads, expected 1 to %d, or 0 for all cores", threads, MAX_THREADS);
     GEN_TRY(check_cap(err));
+    if (numbers == CPU_BFLOAT16) GEN_TRY(check_bf16(err));
     cpu_device *cpu = gen_alloc(1, sizeof *cpu);
     if (!cpu) return gen_fail(err, GEN_NO_MEMORY, "the cpu device");
     int32_t n = threads ? threads : gen_cpu_count();
@@ -390,7 +411,7 @@ gen_status cpu_device_open(bool ref64, int32_t threads, gen_device **device, gen
         gen_free(cpu);
         return gen_fail(err, GEN_NO_MEMORY, "a pool of %d threads", n);
     }
-    cpu->isa = cpu_isa_best();
+    cpu->isa = isa_of(numbers);
     cpu->ref64 = ref64;
     const char *kind = ref64 ? "cpu64" : "cpu", *level = ref64 ? "double reference" : cpu_isa_name(cpu->isa);
     snprintf(cpu->name, sizeof cpu->name, "%s (%s, %d thread%s)", kind, level, n, n == 1 ? "" : "s");
@@ -419,8 +440,8 @@ void cpu_describe(char *buffer, size_t bytes)
     char model[128];
     read_model(model, sizeof model);
     int32_t cores = gen_cpu_count();
-    snprintf(buffer, bytes, "%s, %s, %d core%s", model[0] ? model : "unknown processor", cpu_isa_name(cpu_isa_best()),
-             cores, cores == 1 ? "" : "s");
+    snprintf(buffer, bytes, "%s, %s, %s, %d core%s", model[0] ? model : "unknown processor",
+             cpu_isa_name(cpu_isa_best()), cpu_has_bf16() ? "bf16" : "no bf16", cores, cores == 1 ? "" : "s");
 }
 
 /* ---- measured choices ---- */

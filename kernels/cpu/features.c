@@ -5,7 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-static const char *const names[CPU_ISA_COUNT] = { "ref", "base", "avx2", "avx512" };
+static const char *const names[CPU_ISA_COUNT] = { "ref", "base", "avx2", "avx512", "avx512-bf16" };
 
 static cpu_isa machine_level(void)
 {
@@ -28,6 +28,16 @@ cpu_isa cpu_isa_best(void)
     for (cpu_isa isa = CPU_REF; cap && isa < best; isa++)
         if (!strcmp(cap, names[isa])) return isa;
     return best;
+}
+
+bool cpu_has_bf16(void)
+{
+#if defined(GEN_CPU_BF16)
+    __builtin_cpu_init();
+    return cpu_isa_best() == CPU_AVX512 && __builtin_cpu_supports("avx512bf16");
+#else
+    return false;
+#endif
 }
 
 const char *cpu_isa_name(cpu_isa isa)

@@ -51,11 +51,14 @@ int32_t cpu_parts_for(int64_t count, int64_t unit);
 /* The range [*begin, *end) of count that belongs to job's part; boundaries are multiples of grain. */
 void cpu_part_range(const cpu_job *job, int64_t count, int64_t grain, int64_t *begin, int64_t *end);
 
-/* Instruction sets, worst first; a machine's level runs all the levels below. ref is plain C. */
-typedef enum cpu_isa { CPU_REF, CPU_BASE, CPU_AVX2, CPU_AVX512, CPU_ISA_COUNT } cpu_isa;
+/* Instruction sets, worst first; a machine's level runs all the levels below. ref is plain C. The last one is chosen by --precision alone: it rounds what
+ * it multiplies to bfloat16. */
+typedef enum cpu_isa { CPU_REF, CPU_BASE, CPU_AVX2, CPU_AVX512, CPU_AVX512_BF16, CPU_ISA_COUNT } cpu_isa;
 
-/* The best level of this machine, capped by $GEN_CPU = ref|base|avx2|avx512. */
+/* The best level of this machine that computes in float, capped by $GEN_CPU = ref|base|avx2|avx512. */
 cpu_isa cpu_isa_best(void);
+/* Has this machine CPU_AVX512_BF16, which $GEN_CPU does not forbid? */
+bool cpu_has_bf16(void);
 const char *cpu_isa_name(cpu_isa isa);
 
 /* The kernel for a call: of the rungs up to isa the last one that fits; NULL when the op has none. */

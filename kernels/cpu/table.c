@@ -41,14 +41,28 @@ typedef struct vec_row {
 #undef CPU_VEC
 #endif
 
+/* The kernels of bf16/. */
+#define BF16(X) X(MATMUL, matmul_packed)
+
+#ifdef GEN_CPU_BF16
+#define X(id, symbol) extern const cpu_kernel cpu_##symbol##_avx512_bf16;
+BF16(X)
+#undef X
+#endif
+
 static const vec_row vec_rows[] = {
 #ifdef GEN_CPU_VEC
 #define CPU_VEC(id, symbol)                                                                                            \
-    { GEN_OP_##id, { NULL, &cpu_##symbol##_base, &cpu_##symbol##_avx2, &cpu_##symbol##_avx512 } },
+    { GEN_OP_##id, { NULL, &cpu_##symbol##_base, &cpu_##symbol##_avx2, &cpu_##symbol##_avx512, NULL } },
 #include "kernels/cpu/vec_list.h"
 #undef CPU_VEC
 #endif
-    { GEN_OP_COUNT, { NULL } },
+#ifdef GEN_CPU_BF16
+#define X(id, symbol) { GEN_OP_##id, { [CPU_AVX512_BF16] = &cpu_##symbol##_avx512_bf16 } },
+    BF16(X)
+#undef X
+#endif
+        { GEN_OP_COUNT, { NULL } },
 };
 
 enum {
@@ -61,7 +75,7 @@ int32_t cpu_kernel_rungs(gen_op op, cpu_isa isa, const cpu_kernel **rungs, int32
     if (refs[op] && n < max_rungs) rungs[n++] = refs[op];
     for (cpu_isa level = CPU_BASE; level <= isa && level < CPU_ISA_COUNT; level++)
         for (size_t i = 0; i < N_ROWS; i++)
-            if (vec_rows[i].op == op && n < max_rungs) rungs[n++] = vec_rows[i].body[level];
+            if (vec_rows[i].op == op && vec_rows[i].body[level] && n < max_rungs) rungs[n++] = vec_rows[i].body[level];
     return n;
 }
 
@@ -104,7 +118,7 @@ int32_t cpu_kernel_ways(const cpu_kernel *kernel, const gen_call *call)
 
 static bool accepts(const cpu_kernel *kernel, const gen_call *call)
 {
-    return !kernel->fits || kernel->fits(call);
+    return kernel && (!kernel->fits || kernel->fits(call));
 }
 
 const cpu_kernel *cpu_kernel_find(const gen_call *call, cpu_isa isa)

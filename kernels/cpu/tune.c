@@ -255,8 +255,10 @@ static gen_status time_way(gen_device *device, const gen_call *call, const cpu_k
     return status;
 }
 
+/* Where products may be rounded, they may also be exact. */
 static bool of_level(const cpu_kernel *kernel, cpu_isa isa)
 {
+    if (isa == CPU_AVX512_BF16 && of_level(kernel, CPU_AVX512)) return true;
     size_t n = strlen(kernel->name), level = strlen(cpu_isa_name(isa));
     return n > level && !strcmp(kernel->name + n - level, cpu_isa_name(isa));
 }

@@ -80,7 +80,7 @@ const gen_option cli_option_rows[] = {
     { "markdown",       OPT_BOOL,   O(markdown),   "0",    0, 1, NULL, NULL, "print tables for the documentation", 0 },
     { "threads",        OPT_INT,    O(threads),    "0",    0, 1024, NULL, NULL, "0: all cores; results are the same bits for any number", 0 },
     { "device",         OPT_STRING, O(device),     "auto", 0, 0, NULL, NULL, "auto, cpu or cuda[:n]", 0 },
-    { "precision",      OPT_CHOICE, O(precision),  "fp32", 0, 0, "fp32|tf32|bf16", NULL, "of products; tf32 and bf16 on a GPU with cuDNN", 0 },
+    { "precision",      OPT_CHOICE, O(precision),  "fp32", 0, 0, "fp32|tf32|bf16", NULL, "of products; bf16 on a processor with AVX512-BF16 or on a GPU with cuDNN, tf32 on such a GPU", 0 },
     { "json",           OPT_BOOL,   O(json),       "0",    0, 1, NULL, NULL, "print one JSON object on standard output", 0 },
     { "quiet",          OPT_BOOL,   O(quiet),      "0",    0, 1, NULL, NULL, "no progress", 0 },
     { "help",           OPT_BOOL,   O(help),       "0",    0, 1, NULL, NULL, "this help", 0 },

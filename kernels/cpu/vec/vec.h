@@ -24,7 +24,10 @@
 
 #define VEC_JOIN_(a, b) cpu_##a##_##b
 #define VEC_JOIN(a, b) VEC_JOIN_(a, b)
-#if VEC_ISA == 3
+#if defined VEC_BF16 /* kernels/cpu/bf16 */
+#define VEC_SUFFIX avx512_bf16
+#define VEC_NAME(text) text " avx512-bf16"
+#elif VEC_ISA == 3
 #define VEC_SUFFIX avx512
 #define VEC_NAME(text) text " avx512"
 #elif VEC_ISA == 2
