@@ -5,7 +5,7 @@ set_property(CACHE GEN_CUDA PROPERTY STRINGS AUTO ON OFF)
 set(GEN_CUDA_ARCHITECTURES "90" CACHE STRING "GPUs that the plugin has code for; the target cuda-all compiles for 80, 90, 100 and 120")
 
 set(CUDA_HOST_SOURCES # of the plugin and, without a GPU, of its tests
-    kernels/cuda/device.c kernels/cuda/device_loop.c kernels/cuda/device_tune.c kernels/cuda/order.c kernels/cuda/lower.c kernels/cuda/lower_items.c kernels/cuda/lower_sums.c kernels/cuda/lower_products.c
+    kernels/cuda/device.c kernels/cuda/device_loop.c kernels/cuda/device_tune.c kernels/cuda/join.c kernels/cuda/order.c kernels/cuda/lower.c kernels/cuda/lower_items.c kernels/cuda/lower_segments.c kernels/cuda/lower_sums.c kernels/cuda/lower_products.c
     kernels/cuda/lower_conv.c kernels/cuda/cudnn.c kernels/cuda/choices.c kernels/cuda/cublaslt.c kernels/cuda/libraries.c)
 
 # Compiles kernels/cuda/plugin.cu to `object` for the architectures, warnings and spills are errors.

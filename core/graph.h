@@ -181,9 +181,10 @@ gen_node *gen_max_of(gen_graph *g, gen_node *x, uint32_t axes);
 gen_node *gen_lse(gen_graph *g, gen_node *x, uint32_t axes);
 gen_node *gen_softmax(gen_graph *g, gen_node *x, uint32_t axes);
 gen_node *gen_log_softmax(gen_graph *g, gen_node *x, uint32_t axes);
-gen_node *gen_argmax(gen_graph *g, gen_node *x);  /* last axis, which becomes 1 */
-gen_node *gen_sum_all(gen_graph *g, gen_node *x); /* -> scalar, rank 0 */
-gen_node *gen_mean(gen_graph *g, gen_node *x);    /* -> scalar, rank 0 */
+gen_node *gen_argmax(gen_graph *g, gen_node *x);                        /* last axis, which becomes 1 */
+gen_node *gen_sum_all(gen_graph *g, gen_node *x);                       /* -> scalar, rank 0 */
+gen_node *gen_sum_squares(gen_graph *g, int32_t n, gen_node *const *x); /* of n tensors together -> scalar, rank 0 */
+gen_node *gen_mean(gen_graph *g, gen_node *x);                          /* -> scalar, rank 0 */
 /* Sums x down to a shape that broadcasts to x's: the adjoint of broadcasting. */
 gen_node *gen_sum_to(gen_graph *g, gen_node *x, gen_shape shape);
 

@@ -72,6 +72,7 @@ OP(RESIZE_T,    resize_t,     1, resize,     resize_t,    0,                    
 OP(SUM,         sum,          1, reduce,     sum,         0,                    F32, "y = sum of x over the axes")
 OP(MAX_OF,      max_of,       1, reduce,     max_of,      0,                    F32, "y = largest x over the axes")
 OP(LSE,         lse,          1, reduce,     lse,         0,                    F32, "y = ln sum e^x over the axes, shifted by the largest x")
+OP(SUM_SQUARES, sum_squares, -1, sum_squares, sum_squares, 0,                  F32, "y = sum of the squares of all elements of all inputs, one number")
 OP(ARGMAX,      argmax,       1, argmax,     zero,        0,                    F32, "index of the first largest x of the last axis")
 
 /* normalisation of x[N,..,C] in G groups of C/G neighbouring channels */

@@ -199,12 +199,7 @@ static void start_step(updater *u, const char *prefix)
 
 static gen_node *norm_of(gen_graph *g, int32_t n, gen_node *const *grads)
 {
-    gen_node *total = NULL;
-    for (int32_t i = 0; i < n; i++) {
-        gen_node *sum = gen_sum_all(g, gen_square(g, grads[i]));
-        total = total ? gen_add(g, total, sum) : sum;
-    }
-    return gen_sqrt(g, total);
+    return gen_sqrt(g, gen_sum_squares(g, n, grads));
 }
 
 static gen_optim_options with_defaults(gen_optim_options o)

@@ -82,7 +82,11 @@ void cuda_emulate(const cuda_launch *launch)
         return;
     }
     assert_in_range(launch->args_bytes, 1, LARGEST_ARGUMENTS);
+    emulated.n_crooked = 0;
     cuda_emulate_body(bodies[launch->body], launch->blocks, launch->args);
+    if (emulated.n_crooked)
+        fail_msg("%s: %lld accesses of 16 bytes at places that are no multiples of 16", cuda_body_name(launch->body),
+                 (long long)emulated.n_crooked);
 }
 
 /* ---- a call, as a rung ---- */
@@ -96,6 +100,8 @@ static void emulate_call(const gen_call *c, cuda_products products)
     char *scratch = gen_alloc(1, count.scratch_bytes);
     memset(scratch, 0xff, count.scratch_bytes); /* not a number */
     list.scratch = (uintptr_t)scratch;
+    list.table_here = gen_arena_alloc(arena, count.table_bytes + 1); /* host memory is the device's */
+    list.table = (uintptr_t)list.table_here;
     TEST_OK(cuda_lower(c, &list, &err));
     assert_int_equal(list.n, count.n);
     for (int32_t i = 0; i < list.n; i++) cuda_emulate(&list.launch[i]);

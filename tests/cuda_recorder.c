@@ -134,6 +134,7 @@ static int record_launch(void *context, int32_t lane, const cuda_launch *launch)
     struct recorder_lane *in = begun_lane(r, lane, cuda_body_name(launch->body));
     if (may_fail(r)) return BROKEN;
     r->n_launches++;
+    r->n_of[launch->body]++;
     if (launch->body == CUDA_LIBRARY) {
         const cuda_library_call *call = launch->args;
         return -call->run(call, in);

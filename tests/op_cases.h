@@ -210,6 +210,16 @@ static const op_case reduce_cases[] = {
     { .n_in = 1, .in = { S(40, 31) }, .attr.axes = 2, .ties = true },
 };
 
+/* Of many tensors together: none of them a whole number of vectors or chunks. */
+static const op_case squares_cases[] = {
+    { .op = GEN_OP_SUM_SQUARES, .n_in = 1, .in = { S(1) }, .tolerance = 4e-6 },
+    { .op = GEN_OP_SUM_SQUARES, .n_in = 3, .in = { S(5), { 0, { 0 } }, S(3, 4) }, .tolerance = 4e-6 },
+    { .op = GEN_OP_SUM_SQUARES,
+      .n_in = 8,
+      .in = { S(3, 3, 8, 16), S(16), S(4, 4096), S(1), S(8193), S(33), S(2, 17), S(40001) },
+      .tolerance = 4e-6 },
+};
+
 /* ---- normalisation ---- */
 
 static const struct {

@@ -352,6 +352,11 @@ TEST(op_reductions_are_right_on_every_rung)
         }
 }
 
+TEST(op_sum_squares_is_right_on_every_rung)
+{
+    for (size_t i = 0; i < COUNT_OF(squares_cases); i++) op_check(&squares_cases[i]);
+}
+
 TEST(op_norms_are_right_on_every_rung)
 {
     for (size_t i = 0; i < COUNT_OF(norm_rows); i++) {

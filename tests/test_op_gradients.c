@@ -274,6 +274,11 @@ TEST(gradient_of_reductions_is_their_finite_difference)
         }
 }
 
+TEST(gradient_of_sum_squares_is_its_finite_difference)
+{
+    for (size_t i = 0; i < COUNT_OF(squares_cases); i++) check_op(&squares_cases[i]);
+}
+
 TEST(gradient_of_norms_is_their_finite_difference)
 {
     for (size_t i = 0; i < COUNT_OF(norm_rows); i++) {

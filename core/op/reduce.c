@@ -31,6 +31,12 @@ gen_status infer_argmax(const gen_node *y, gen_shape *out, gen_error *err)
     return GEN_OK;
 }
 
+gen_status infer_sum_squares(const gen_node *y, gen_shape *out, gen_error *err)
+{
+    *out = (gen_shape){ 0 };
+    return y->n_in > 0 ? GEN_OK : gen_fail(err, GEN_BAD_SHAPE, "there is nothing to square");
+}
+
 /* Axes of size 1 are left out: they need no work, and a reduction over none of them is the input itself. */
 static gen_node *reduce(gen_graph *g, gen_op op, gen_node *x, uint32_t axes)
 {
@@ -80,6 +86,11 @@ gen_node *gen_sum_all(gen_graph *g, gen_node *x)
     return gen_reshape(g, gen_sum(g, x, GEN_ALL_AXES), (gen_shape){ 0 });
 }
 
+gen_node *gen_sum_squares(gen_graph *g, int32_t n, gen_node *const *x)
+{
+    return gen_node_new(g, GEN_OP_SUM_SQUARES, n, x, NULL);
+}
+
 gen_node *gen_mean(gen_graph *g, gen_node *x)
 {
     return gen_scale(g, gen_sum_all(g, x), 1.0 / (double)gen_shape_count(&x->shape));
@@ -111,4 +122,10 @@ void grad_max_of(gen_graph *g, gen_node *y, gen_node *dy, gen_node *dx[], const 
 void grad_lse(gen_graph *g, gen_node *y, gen_node *dy, gen_node *dx[], const bool want[])
 {
     if (want[0]) dx[0] = gen_mul(g, dy, gen_exp(g, gen_sub(g, y->in[0], y)));
+}
+
+void grad_sum_squares(gen_graph *g, gen_node *y, gen_node *dy, gen_node *dx[], const bool want[])
+{
+    for (int32_t i = 0; i < y->n_in; i++)
+        if (want[i]) dx[i] = gen_mul(g, gen_scale(g, y->in[i], 2), dy);
 }

@@ -44,6 +44,8 @@ enum { CUDA_THREADS = 256 }; /* of every block */
 #define GEN_PRIVATE(type, name, n) type name[n]
 #define GEN_MINE(name, t) (name)
 #define GEN_EXCHANGE(place, value) atomicExch(place, value)
+#define GEN_ALIGNED_16(place) ((void)0)
+#define GEN_UNROLL _Pragma("unroll")
 
 #else
 
@@ -51,7 +53,8 @@ enum { CUDA_THREADS = 256 }; /* of every block */
 typedef struct emulated_block {
     int block, blocks;
     uint32_t dice;
-    const int *order; /* CUDA_THREADS + 1 numbers: the threads, and an end that is not used */
+    const int *order;           /* CUDA_THREADS + 1 numbers: the threads, and an end that is not used */
+    int64_t n_fours, n_crooked; /* accesses of 16 bytes so far, and of these such that were no multiples of 16 bytes */
 } emulated_block;
 
 extern _Thread_local emulated_block emulated;
@@ -87,6 +90,8 @@ static inline int emulated_thread(int k)
     memset(name, 0xff, sizeof name) /* not a number */
 #define GEN_PRIVATE(type, name, n) type name[CUDA_THREADS][n]
 #define GEN_MINE(name, t) (name[t])
+#define GEN_ALIGNED_16(place) (emulated.n_fours++, emulated.n_crooked += (int64_t)(((uintptr_t)(place)&15) != 0))
+#define GEN_UNROLL
 /* Puts the value there and gives what was there, at once. What blocks exchange must not depend on their order: the emulator shuffles it. */
 #define GEN_EXCHANGE(place, value) emulated_exchange(place, value)
 static inline uint32_t emulated_exchange(uint32_t *place, uint32_t value)
@@ -97,6 +102,28 @@ static inline uint32_t emulated_exchange(uint32_t *place, uint32_t value)
 }
 
 #endif
+
+/* Four neighbours in one access of 16 bytes, at a place that is a multiple of 16: whether it is was decided when the launch was made. */
+GEN_DEVICE void load4(float to[4], const float *from)
+{
+    GEN_ALIGNED_16(from);
+#ifdef __CUDACC__
+    const float4 v = *reinterpret_cast<const float4 *>(from);
+    to[0] = v.x, to[1] = v.y, to[2] = v.z, to[3] = v.w;
+#else
+    memcpy(to, from, 4 * sizeof *to);
+#endif
+}
+
+GEN_DEVICE void store4(float *to, const float from[4])
+{
+    GEN_ALIGNED_16(to);
+#ifdef __CUDACC__
+    *reinterpret_cast<float4 *>(to) = make_float4(from[0], from[1], from[2], from[3]);
+#else
+    memcpy(to, from, 4 * sizeof *to);
+#endif
+}
 
 /* The larger of two, where anything that is not a number is larger than every number. */
 GEN_DEVICE int beats(float x, float best)

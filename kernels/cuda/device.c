@@ -1,5 +1,6 @@
 /* The GPU as a device: a plan becomes lists of launches in lanes, captured once as one graph, and a run is: the run's state to the device, the graph. */
 #include "kernels/cuda/exec.h"
+#include "kernels/cuda/join.h"
 #include "kernels/cuda/libraries.h"
 
 #include <stdio.h>
@@ -48,6 +49,7 @@ static void exec_free(gen_exec *exec)
     cuda_loop_free(exec);
     if (exec->graph) cuda->rt.graph_free(cuda->rt.context, exec->graph);
     cuda_free(&cuda->device, exec->scratch);
+    cuda_free(&cuda->device, exec->table);
     cuda_free(&cuda->device, exec->state_here);
     gen_free(exec);
 }
@@ -55,7 +57,8 @@ static void exec_free(gen_exec *exec)
 gen_status cuda_start_lowering(cuda_lowering *l, const cuda_device *cuda, gen_arena *arena, gen_error *err)
 {
     l->list = (cuda_launches){ .arena = arena, .products = cuda->products };
-    l->slots = cuda_order_calls(l->calls, l->n_calls, arena);
+    l->calls = cuda_join_calls(l->calls, &l->n_calls, arena);
+    l->slots = l->calls ? cuda_order_calls(l->calls, l->n_calls, arena) : NULL;
     l->end = gen_arena_alloc(arena, (size_t)l->n_calls * sizeof *l->end);
     if (!l->slots || !l->end) return gen_fail(err, GEN_NO_MEMORY, "no memory for a plan of %d calls", l->n_calls);
     l->n_lanes = 1;
@@ -75,6 +78,7 @@ gen_status cuda_lower_all(cuda_lowering *l, uintptr_t scratch, gen_error *err)
         scratch += l->bytes[lane];
     }
     l->list.n = 0;
+    l->list.table_bytes = 0;
     for (int32_t i = 0; i < l->n_calls; i++) {
         const int32_t lane = l->slots[i].lane;
         l->list.scratch = at[lane];
@@ -101,11 +105,12 @@ static const gen_run_state *state_of(const gen_call *calls, int32_t n_calls)
     return NULL;
 }
 
-static gen_status get_memory(gen_exec *exec, size_t bytes, gen_error *err)
+static gen_status get_memory(gen_exec *exec, size_t bytes, size_t table_bytes, gen_error *err)
 {
     exec->state_here = cuda_alloc(&exec->cuda->device, sizeof *exec->state_here);
     exec->scratch = cuda_alloc(&exec->cuda->device, bytes);
-    if (exec->state_here && exec->scratch) return GEN_OK;
+    if (table_bytes) exec->table = cuda_alloc(&exec->cuda->device, table_bytes);
+    if (exec->state_here && exec->scratch && (exec->table || !table_bytes)) return GEN_OK;
     return gen_fail(err, GEN_NO_MEMORY, "no memory on %s for %.1f MB of scratch: use a smaller batch", exec->cuda->name,
                     1e-6 * (double)bytes);
 }
@@ -162,16 +167,28 @@ static gen_status capture(gen_exec *exec, const cuda_lowering *l, gen_error *err
     return code || end ? cuda_failed(cuda, "making a graph", code ? code : end, err) : GEN_OK;
 }
 
+static gen_status lower_to_memory(gen_exec *exec, cuda_lowering *l, gen_arena *arena, gen_error *err)
+{
+    const cuda_runtime *rt = &exec->cuda->rt;
+    const size_t bytes = l->list.table_bytes;
+    l->list.state = exec->state_here;
+    l->list.table = (uintptr_t)exec->table;
+    l->list.table_here = gen_arena_alloc(arena, bytes + 1);
+    if (!l->list.table_here) return gen_fail(err, GEN_NO_MEMORY, "no memory for a table of %zu bytes", bytes);
+    GEN_TRY(cuda_lower_all(l, (uintptr_t)exec->scratch, err));
+    int code = bytes ? rt->copy_in(rt->context, exec->table, l->list.table_here, bytes) : 0;
+    return code ? cuda_failed(exec->cuda, "copying a table to it", code, err) : GEN_OK;
+}
+
 static gen_status compile_calls(gen_exec *exec, const gen_call *calls, int32_t n_calls, gen_arena *arena,
                                 gen_error *err)
 {
     cuda_lowering l = { .calls = calls, .n_calls = n_calls };
     GEN_TRY(cuda_start_lowering(&l, exec->cuda, arena, err));
     GEN_TRY(cuda_lower_all(&l, 0, err));
-    GEN_TRY(get_memory(exec, scratch_bytes(&l), err));
+    GEN_TRY(get_memory(exec, scratch_bytes(&l), l.list.table_bytes, err));
     exec->state = state_of(calls, n_calls);
-    l.list.state = exec->state_here;
-    GEN_TRY(cuda_lower_all(&l, (uintptr_t)exec->scratch, err));
+    GEN_TRY(lower_to_memory(exec, &l, arena, err));
     return l.list.n ? capture(exec, &l, err) : GEN_OK;
 }
 
@@ -196,7 +213,7 @@ static size_t compile_bytes(gen_device *device, const gen_call *calls, int32_t n
     if (arena && cuda_start_lowering(&l, (cuda_device *)device, arena, NULL) == GEN_OK)
         (void)cuda_lower_all(&l, 0, NULL); /* what fails, compile will say */
     gen_arena_free(arena);
-    return scratch_bytes(&l) + sizeof(gen_run_state);
+    return scratch_bytes(&l) + l.list.table_bytes + sizeof(gen_run_state);
 }
 
 /* ---- run ---- */

@@ -210,6 +210,7 @@ static gen_status make_graphs(gen_exec *exec, const gen_call *calls, int32_t n_c
     GEN_TRY(cuda_start_lowering(&f.calls, exec->cuda, arena, err));
     GEN_TRY(cuda_lower_all(&f.calls, 0, err));
     f.calls.list.state = exec->state_here;
+    f.calls.list.table = (uintptr_t)exec->table; /* filled when exec was made, of the same calls */
     GEN_TRY(cuda_lower_all(&f.calls, (uintptr_t)exec->scratch, err));
     exec->loop->runs = choose_runs(&f, loop);
     GEN_TRY(capture(exec, &f, 1, arena, &exec->loop->one, err));

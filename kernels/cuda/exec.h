@@ -20,11 +20,12 @@ struct gen_exec {
     gen_run_state *state_here;  /* the device's copy, which kernels read */
     gen_run_state state_told;   /* what is in it: loops count steps there */
     void *scratch;              /* device memory of the lanes */
+    void *table;                /* what kernels look up, filled when exec is made; NULL: nothing */
     void *graph;                /* NULL: there is nothing to do */
     cuda_loop *loop;            /* NULL: runs are single ones */
 };
 
-/* Calls on their way to a graph: twice over them, first to learn how much scratch memory they want, then with it. */
+/* Calls, joined (join.h), on their way to a graph: twice over them, first to learn how much scratch memory they want, then with it. */
 typedef struct cuda_lowering {
     const gen_call *calls;
     int32_t n_calls;

@@ -57,6 +57,9 @@ typedef struct cuda_launches {
     cuda_products products;
     uintptr_t scratch;    /* device memory, 64-byte aligned, used by one call after the other; 0: only count */
     size_t scratch_bytes; /* what the greediest call so far wants */
+    uintptr_t table;      /* device memory that kernels only read, for all calls of the list; 0: only count */
+    char *table_here; /* what belongs there, filled by cuda_lower and copied by the caller; NULL: it is there already */
+    size_t table_bytes; /* so far */
     cuda_launch *launch;
     int32_t n, room;
     size_t call_bytes; /* private: scratch of the call that is being lowered */

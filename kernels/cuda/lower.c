@@ -58,6 +58,14 @@ float *cuda_scratch(cuda_launches *list, int64_t count)
     return (float *)at;
 }
 
+void *cuda_table(cuda_launches *list, size_t bytes, char **here)
+{
+    const size_t at = list->table_bytes;
+    list->table_bytes += (bytes + SCRATCH_ALIGN - 1) / SCRATCH_ALIGN * SCRATCH_ALIGN;
+    *here = list->table_here ? list->table_here + at : NULL;
+    return (void *)(list->table + at);
+}
+
 fused_tail cuda_tail_of(const gen_call *c)
 {
     return (fused_tail){ c->epilogue.bias.data, c->epilogue.residual.data, (int32_t)c->epilogue.act,
@@ -94,6 +102,7 @@ static cuda_lower_fn lowering_of(gen_op op)
     case GEN_OP_SUM:
     case GEN_OP_MAX_OF:
     case GEN_OP_LSE: return lower_reduce;
+    case GEN_OP_SUM_SQUARES: return lower_squares;
     case GEN_OP_ARGMAX: return lower_argmax;
     case GEN_OP_NORM_STATS: return lower_norm_stats;
     case GEN_OP_NORM: return lower_norm;

@@ -20,6 +20,8 @@ void lower_lookup(const gen_call *c, cuda_launches *list);
 void lower_pool(const gen_call *c, cuda_launches *list);
 void lower_resize(const gen_call *c, cuda_launches *list);
 void lower_random(const gen_call *c, cuda_launches *list);
+void lower_chains(const gen_call *c, cuda_launches *list); /* joined ones, see join.h */
+void lower_squares(const gen_call *c, cuda_launches *list);
 void lower_reduce(const gen_call *c, cuda_launches *list);
 void lower_argmax(const gen_call *c, cuda_launches *list);
 void lower_norm_stats(const gen_call *c, cuda_launches *list);
@@ -45,6 +47,12 @@ int64_t cuda_item_blocks(int64_t n);
 
 /* Room for floats, until the call ends; on a counting pass a pointer that nobody may follow. */
 float *cuda_scratch(cuda_launches *list, int64_t count);
+
+/* Room in the table, of which *here is to be filled; NULL: it is not, on this pass. */
+void *cuda_table(cuda_launches *list, size_t bytes, char **here);
+
+/* The instructions as kernels read them. */
+void cuda_chain_code(const gen_chain *chain, chain_step code[GEN_CHAIN_MAX_CODE]);
 
 /* The sum of `parts` neighbouring results of `count` numbers each: y[i] = sum_j x[j count + i]. */
 void cuda_emit_sum_of_parts(cuda_launches *list, const float *x, int32_t parts, int64_t count, float *y);

@@ -14,6 +14,39 @@ static void broadcast_strides(const gen_shape *x, const gen_shape *y, int32_t st
         if (x->dim[axis] != 1) stride[axis + y->rank - x->rank] = from[axis];
 }
 
+static bool is_aligned(const void *place)
+{
+    return (uintptr_t)place % 16 == 0;
+}
+
+/* Neighbours of a broadcast input: for a run of the innermost axes its elements lie side by side, or are the same. Fours stay within runs of a multiple
+ * of four; longer strides than the run's are multiples of it. */
+static enum chain_way broadcast_way(const chain_args *a, int32_t k)
+{
+    int32_t along = 1, same = 1;
+    for (int32_t axis = a->rank - 1; axis >= 0; axis--) {
+        if (a->dim[axis] > 1 && a->stride[k][axis] != along) break;
+        along *= a->dim[axis];
+    }
+    for (int32_t axis = a->rank - 1; axis >= 0 && a->stride[k][axis] == 0; axis--) same *= a->dim[axis];
+    if (same % 4 == 0) return CHAIN_ONE_AT;
+    return along % 4 == 0 && is_aligned(a->in[k]) ? CHAIN_FOUR_AT : CHAIN_EACH_AT;
+}
+
+static void chain_input(chain_args *a, int32_t k, const gen_view *in, const gen_shape *shape)
+{
+    const int64_t count = gen_shape_count(&in->shape);
+    a->in[k] = in->data;
+    if (count == a->n) {
+        a->way[k] = is_aligned(in->data) ? CHAIN_FOUR : CHAIN_EACH;
+    } else if (count == 1) {
+        a->way[k] = CHAIN_ONE;
+    } else {
+        broadcast_strides(&in->shape, shape, a->stride[k]);
+        a->way[k] = (uint8_t)broadcast_way(a, k);
+    }
+}
+
 static void chain_shape(chain_args *a, const gen_call *c, const gen_shape *shape)
 {
     a->n = (int32_t)gen_shape_count(shape);
@@ -21,28 +54,42 @@ static void chain_shape(chain_args *a, const gen_call *c, const gen_shape *shape
     for (int32_t axis = 0; axis < shape->rank; axis++) a->dim[axis] = (int32_t)shape->dim[axis];
     a->n_in = c->n_in;
     a->n_out = c->n_out;
-    for (int32_t k = 0; k < c->n_in; k++) {
-        a->in[k] = cuda_in(c, k);
-        if (gen_shape_count(&c->in[k].shape) == a->n) a->whole |= 1u << k;
-        else broadcast_strides(&c->in[k].shape, shape, a->stride[k]);
+    for (int32_t k = 0; k < c->n_in; k++) chain_input(a, k, &c->in[k], shape);
+    for (int32_t k = 0; k < c->n_out; k++) {
+        a->out[k] = c->out[k].data;
+        a->out_way[k] = is_aligned(a->out[k]) ? CHAIN_FOUR : CHAIN_EACH;
     }
-    for (int32_t k = 0; k < c->n_out; k++) a->out[k] = c->out[k].data;
+}
+
+/* A thread has four elements. */
+static void emit_chain(cuda_launches *list, const chain_args *a)
+{
+    EMIT(list, chain, cuda_item_blocks(((int64_t)a->n + 3) / 4), a);
+}
+
+void cuda_chain_code(const gen_chain *chain, chain_step code[GEN_CHAIN_MAX_CODE])
+{
+    for (int32_t k = 0; k < chain->n_code; k++) {
+        const gen_chain_code *from = &chain->code[k];
+        code[k] = (chain_step){
+            (int16_t)from->op, { from->src[0], from->src[1], from->src[2] }, (float)from->a, (float)from->b
+        };
+    }
 }
 
 void lower_chain(const gen_call *c, cuda_launches *list)
 {
     const gen_chain *chain = c->chain;
     chain_args a = { 0 };
+    if (c->n_in != chain->n_in) {
+        lower_chains(c, list);
+        return;
+    }
     chain_shape(&a, c, &chain->shape);
     a.n_code = chain->n_code;
     memcpy(a.out_register, chain->out, sizeof a.out_register);
-    for (int32_t k = 0; k < chain->n_code; k++) {
-        const gen_chain_code *code = &chain->code[k];
-        a.code[k] = (chain_step){
-            (int16_t)code->op, { code->src[0], code->src[1], code->src[2] }, (float)code->a, (float)code->b
-        };
-    }
-    EMIT_ITEMS(list, chain, &a);
+    cuda_chain_code(chain, a.code);
+    emit_chain(list, &a);
 }
 
 void lower_elementwise(const gen_call *c, cuda_launches *list)
@@ -53,7 +100,7 @@ void lower_elementwise(const gen_call *c, cuda_launches *list)
     a.out_register[0] = (int16_t)c->n_in;
     a.code[0] = (chain_step){ (int16_t)c->op, { 0, -1, -1 }, (float)c->attr->a, (float)c->attr->b };
     for (int16_t k = 1; k < c->n_in; k++) a.code[0].src[k] = k;
-    EMIT_ITEMS(list, chain, &a);
+    emit_chain(list, &a);
 }
 
 /* ---- movement ---- */

@@ -10,7 +10,8 @@
 #include "models/cost.h"
 #include "tools/cli/workload.h"
 
-enum { TEXT = 320, MAX_CALLS = 64, LARGEST = 3, MAX_RUNGS = 64, MAX_VIEWS = GEN_CHAIN_MAX_IN + GEN_CHAIN_MAX_OUT + 2 };
+enum { TEXT = 320, MAX_CALLS = 64, LARGEST = 3, MAX_RUNGS = 64 };
+enum { MAX_IN = 2048, MAX_VIEWS = MAX_IN + GEN_CHAIN_MAX_OUT + 2 }; /* as many as an optimiser has parameters */
 
 /* A call of a plan; those of the same shapes are one. */
 typedef struct op_call {
@@ -54,6 +55,7 @@ static void add_window(char *text, const gen_window *w)
 /* "[32,14,14,32] [3,3,32,64] -> [32,7,7,64], window 3x3, …, bias, leaky" */
 static void describe(const gen_plan *plan, const gen_plan_step *step, char text[TEXT])
 {
+    enum { MANY = 8 };
     char word[64];
     text[0] = 0;
     if (step->chain) {
@@ -61,9 +63,14 @@ static void describe(const gen_plan *plan, const gen_plan_step *step, char text[
         add_shape(text, plan, step->out[0]);
         return;
     }
-    for (int32_t i = 0; i < step->n_in; i++) {
+    const int32_t shown = step->n_in > MANY ? 1 : step->n_in;
+    for (int32_t i = 0; i < shown; i++) {
         add_shape(text, plan, step->in[i]);
         add_text(text, " ");
+    }
+    if (shown < step->n_in) {
+        snprintf(word, sizeof word, "and %d more ", step->n_in - shown);
+        add_text(text, word);
     }
     add_text(text, "-> ");
     add_shape(text, plan, step->out[0]);
@@ -114,7 +121,7 @@ static int32_t find_calls(const gen_plan *plan, gen_op op, op_call calls[MAX_CAL
 typedef struct bound {
     gen_call call;
     gen_run_state state;
-    gen_view in[GEN_CHAIN_MAX_IN], out[GEN_CHAIN_MAX_OUT];
+    gen_view in[MAX_IN], out[GEN_CHAIN_MAX_OUT];
     int32_t owner[MAX_VIEWS]; /* node id, or that of the parameter, whose memory is */
     void *memory[MAX_VIEWS];
     int32_t n;
@@ -165,8 +172,7 @@ static gen_status bind_view(const bench *b, const gen_plan *plan, const gen_plan
 
 static gen_status bind_call(const bench *b, const gen_plan *plan, const gen_plan_step *step, bound *to, gen_error *err)
 {
-    if (step->n_in > GEN_CHAIN_MAX_IN)
-        return gen_fail(err, GEN_UNSUPPORTED, "%s has %d inputs", step->name, step->n_in);
+    if (step->n_in > MAX_IN) return gen_fail(err, GEN_UNSUPPORTED, "%s has %d inputs", step->name, step->n_in);
     for (int32_t i = 0; i < step->n_in; i++)
         GEN_TRY(bind_view(b, plan, step, step->in[i], index_limit(plan, step, i), to, &to->in[i], err));
     for (int32_t i = 0; i < step->n_out; i++) GEN_TRY(bind_view(b, plan, step, step->out[i], 1, to, &to->out[i], err));

@@ -2,6 +2,7 @@
  *
  *   sum     y = sum_i x[i]            max_of  y = max_i x[i]; what is not a number wins
  *   lse     y = m + ln sum_i e^(x[i] - m), m = max_i x[i]: no overflow, and an infinite m is the result
+ *   sum_squares  y = sum of x[i]^2 over all elements of all inputs
  *   argmax  y = the first i with the largest x[i], over the last axis
  */
 #include "kernels/cpu/ref/ref.h"
@@ -123,7 +124,17 @@ static void argmax_run(const gen_call *c, const cpu_job *job)
     reduce(c, job, 1u << (c->in[0].shape.rank - 1), argmax_of);
 }
 
+static void sum_squares_run(const gen_call *c, const cpu_job *job)
+{
+    double sum = 0;
+    (void)job;
+    for (int32_t k = 0; k < c->n_in; k++)
+        for (int64_t i = 0; i < ref_count(&c->in[k]); i++) sum += (double)ref_in(c, k)[i] * (double)ref_in(c, k)[i];
+    *ref_out(c) = (REAL)sum;
+}
+
 REF_KERNEL(sum, reduce_setup, sum_run)
 REF_KERNEL(max_of, reduce_setup, max_of_run)
 REF_KERNEL(lse, reduce_setup, lse_run)
+REF_KERNEL(sum_squares, NULL, sum_squares_run)
 REF_KERNEL(argmax, reduce_setup, argmax_run)

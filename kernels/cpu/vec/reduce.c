@@ -6,6 +6,8 @@
  * B is cut in blocks of columns, and R in chunks where blocks alone are too few parts or a chunk too long (a function of the shape alone): phase 0
  * reduces each chunk, phase 1 joins the chunks' results in order, in double; without chunks there is none to join. One chunk never sums more than
  * MAX_CHUNK numbers in one float, so errors do not grow with the batch. lse first needs the largest: two phases more.
+ *
+ * sum_squares sums chunks of each input, and joins them all in double.
  */
 #include <math.h>
 #include <stdbool.h>
@@ -88,12 +90,18 @@ static void setup(const gen_call *c, cpu_work *w)
     w->shared_bytes = sizeof(float) * (size_t)(p.a * p.chunks * p.b + (lse ? p.a * p.b : 0));
 }
 
-typedef enum fold { FOLD_SUM, FOLD_MAX, FOLD_EXP } fold; /* FOLD_EXP: sum e^(x - shift) */
+typedef enum fold {
+    FOLD_SUM,
+    FOLD_MAX,
+    FOLD_EXP,
+    FOLD_SQUARE
+} fold; /* FOLD_EXP: sum e^(x - shift); FOLD_SQUARE: sum x^2 */
 
 VEC_INLINE vecf step(const fold f, vecf sum, vecf x, vecf shift)
 {
     if (f == FOLD_SUM) return sum + x;
     if (f == FOLD_EXP) return sum + vec_exp(x - shift);
+    if (f == FOLD_SQUARE) return vec_fma(x, x, sum);
     return vec_select(vec_ne(x, x), x, vec_max(x, sum)); /* NaN of either wins */
 }
 
@@ -225,3 +233,58 @@ static void run(const gen_call *c, const cpu_job *job)
 }
 
 const cpu_kernel VEC_FN(reduce) = { VEC_NAME("reduce"), fits, setup, NULL, run };
+
+/* ---- sum of squares of many tensors ----------------------------------------------------------------------------------------- */
+
+enum { SQUARES_CHUNK = MAX_CHUNK * 16 };
+
+static int64_t squares_chunks(const gen_view *x)
+{
+    return ceil_div(gen_shape_count(&x->shape), SQUARES_CHUNK);
+}
+
+static int64_t all_chunks(const gen_call *c)
+{
+    int64_t chunks = 0;
+    for (int32_t i = 0; i < c->n_in; i++) chunks += squares_chunks(&c->in[i]);
+    return chunks;
+}
+
+static void squares_setup(const gen_call *c, cpu_work *w)
+{
+    const int64_t chunks = all_chunks(c);
+    w->n_phases = 2;
+    w->parts[0] = cpu_parts_for(chunks, 2);
+    w->parts[1] = 1;
+    w->shared_bytes = sizeof(float) * (size_t)chunks;
+}
+
+/* Chunks are counted through all inputs: those of this part. */
+static void square_chunks(const gen_call *c, const cpu_job *job)
+{
+    float *sums = job->shared;
+    int64_t begin, end, first = 0;
+    cpu_part_range(job, all_chunks(c), 1, &begin, &end);
+    for (int32_t i = 0; i < c->n_in; i++) {
+        const int64_t n = gen_shape_count(&c->in[i].shape), last = first + squares_chunks(&c->in[i]);
+        for (int64_t k = max64(begin, first); k < min64(end, last); k++) {
+            const int64_t at = (k - first) * SQUARES_CHUNK;
+            sums[k] = fold_row(FOLD_SQUARE, (const float *)c->in[i].data + at, min64(SQUARES_CHUNK, n - at), 0);
+        }
+        first = last;
+    }
+}
+
+static void squares_run(const gen_call *c, const cpu_job *job)
+{
+    const float *sums = job->shared;
+    double sum = 0;
+    if (job->phase == 0) {
+        square_chunks(c, job);
+        return;
+    }
+    for (int64_t k = 0, n = all_chunks(c); k < n; k++) sum += (double)sums[k];
+    *(float *)c->out[0].data = (float)sum;
+}
+
+const cpu_kernel VEC_FN(sum_squares) = { VEC_NAME("sum_squares"), NULL, squares_setup, NULL, squares_run };
