@@ -41,10 +41,9 @@ typedef struct vec_row {
 #undef CPU_VEC
 #endif
 
-/* The kernels of bf16/. */
-#define BF16(X) X(MATMUL, matmul_packed)
+#define BF16(X) X(MATMUL, matmul_packed) X(CONV2D, conv2d_direct) X(CONV2D_T, conv2d_t_direct)
 
-#ifdef GEN_CPU_BF16
+#ifdef GEN_CPU_BF16 /* the bodies of bf16/, and those of vec/ that know its words */
 #define X(id, symbol) extern const cpu_kernel cpu_##symbol##_avx512_bf16;
 BF16(X)
 #undef X
@@ -96,6 +95,13 @@ WAYS(X)
 #undef X
 #endif
 
+#ifdef GEN_CPU_BF16
+#define WAYS_BF16(X) X(conv2d_direct) X(conv2d_t_direct)
+#define X(symbol) int32_t cpu_##symbol##_ways_avx512_bf16(const gen_call *call);
+WAYS_BF16(X)
+#undef X
+#endif
+
 static const ways_row ways_rows[] = {
 #ifdef GEN_CPU_VEC
 #define X(symbol)                                                                                                      \
@@ -104,7 +110,12 @@ static const ways_row ways_rows[] = {
     WAYS(X)
 #undef X
 #endif
-        { NULL, NULL },
+#ifdef GEN_CPU_BF16
+#define X(symbol) { &cpu_##symbol##_avx512_bf16, cpu_##symbol##_ways_avx512_bf16 },
+        WAYS_BF16(X)
+#undef X
+#endif
+            { NULL, NULL },
 };
 
 int32_t cpu_kernel_ways(const cpu_kernel *kernel, const gen_call *call)

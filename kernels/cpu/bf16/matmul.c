@@ -165,15 +165,7 @@ static void pack_b_rows(const plan *p, const float *b, int64_t k0, int64_t k1, i
 /* One panel of b transposed: its columns are rows in memory. */
 static void pack_b_columns(const plan *p, const float *b, int64_t panel, pair *to)
 {
-    pair block[PAIR_GROUP * PAIR_GROUP];
-    for (int64_t k = 0; k < p->pairs; k += PAIR_GROUP)
-        for (int64_t j = 0; j < TILE_COLS; j += PAIR_GROUP) {
-            for (int64_t i = 0; i < PAIR_GROUP; i++) {
-                int64_t n = panel * TILE_COLS + j + i, left = n < p->n ? p->k - 2 * k : 0;
-                pair_put_row(block + i * PAIR_GROUP, left ? b + n * p->b_col + 2 * k : b, left);
-            }
-            pair_transpose(PAIR_GROUP, min64(PAIR_GROUP, p->pairs - k), block, to + k * TILE_COLS + j, TILE_COLS);
-        }
+    pair_put_columns(to, b + panel * TILE_COLS * p->b_col, p->b_col, p->k, min64(TILE_COLS, p->n - panel * TILE_COLS));
 }
 
 static void pack_b_panel(const plan *p, const float *b, int64_t panel, pair *to)

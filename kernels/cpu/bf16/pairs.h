@@ -69,6 +69,20 @@ VEC_INLINE void pair_transpose(int64_t rows, int64_t cols, const pair *from, pai
     transpose_block(rows, cols, (const float *)(const void *)from, PAIR_GROUP, (float *)(void *)to, ld);
 }
 
+/* A panel of n columns that lie as rows: column i's `steps` floats at from + i ld become to[pair][i]; columns past n zeros. */
+static inline void pair_put_columns(pair *to, const float *from, int64_t ld, int64_t steps, int64_t n)
+{
+    pair block[PAIR_GROUP * PAIR_GROUP];
+    for (int64_t l = 0; l < steps; l += PAIR_FLOATS, to += PAIR_GROUP * TILE_COLS)
+        for (int64_t j = 0; j < TILE_COLS; j += PAIR_GROUP) {
+            const int64_t pairs = (steps - l + 1) / 2;
+            for (int64_t i = 0; i < PAIR_GROUP; i++)
+                pair_put_row(block + i * PAIR_GROUP, from + (j + i < n ? (j + i) * ld + l : 0),
+                             j + i < n ? steps - l : 0);
+            pair_transpose(PAIR_GROUP, pairs < PAIR_GROUP ? pairs : PAIR_GROUP, block, to + j, TILE_COLS);
+        }
+}
+
 VEC_INLINE void pair_step(const int rows, const pair *restrict a, const pair *restrict b, vecf acc[][TILE_VECS])
 {
     __m512bh col[TILE_VECS];

@@ -139,9 +139,9 @@ static bool make_plan(const gen_call *c, int32_t way, plan *p)
     return true;
 }
 
-/* Time of both ways in vector products (VEC_W multiplications and additions): the products themselves, the transforms at so many operations a number,
+/* Time of both ways, of which direct is `rate` times as fast as in float, in vector products (VEC_W multiplications and additions): the products themselves, the transforms at so many operations a number,
  * and U where it does not stay in L2. Rates are those measured: tiles of Winograd's products are a little slower than long ones. */
-static bool pays(const plan *p)
+static bool pays(const plan *p, double rate)
 {
     const wino_shape *w = &p->w;
     const conv_shape *s = &w->s;
@@ -156,15 +156,22 @@ static bool pays(const plan *p)
         wino += p->u_planes * R * K * 4; /* U */
         wino += far_bytes(p, f, p->by_panels) / FAR_RATE * VEC_W;
     }
-    return wino < 0.95 * direct;
+    return wino < 0.95 * direct / rate;
 }
 
-static bool fits(const gen_call *c)
+bool VEC_FN(conv2d_winograd_beats)(const gen_call *c, double rate);
+
+bool VEC_FN(conv2d_winograd_beats)(const gen_call *c, double rate)
 {
     plan p;
     conv_choice asked = conv_choice_asked();
     if (asked == CONV_DIRECT || !make_plan(c, 0, &p)) return false;
-    return asked == CONV_WINOGRAD || pays(&p);
+    return asked == CONV_WINOGRAD || pays(&p, rate);
+}
+
+static bool fits(const gen_call *c)
+{
+    return VEC_FN(conv2d_winograd_beats)(c, 1);
 }
 
 int32_t VEC_FN(conv2d_winograd_ways)(const gen_call *c);

@@ -81,7 +81,7 @@ static bool make_plan(const gen_call *c, int32_t way, plan *p)
 }
 
 /* As in conv_winograd.c: vector products of both ways; transforms run again for each block of the other operand's channels. */
-static bool pays(const plan *p)
+static bool pays(const plan *p, double rate)
 {
     const wino_shape *w = &p->w;
     double R = (double)w->depth, K = (double)w->s.out_c, pixels = (double)(w->s.n * w->s.out_h * w->s.out_w);
@@ -89,15 +89,22 @@ static bool pays(const plan *p)
     double wino =
         (double)p->tiles * p->planes * (1.2 * R * K + 6 * R * p->k_blocks + 6 * K * p->in_phases * p->c_blocks) +
         4.0 * p->chunks * p->u_planes * R * K;
-    return wino < 0.95 * direct;
+    return wino < 0.95 * direct / rate;
 }
 
-static bool fits(const gen_call *c)
+bool VEC_FN(conv2d_w_winograd_beats)(const gen_call *c, double rate);
+
+bool VEC_FN(conv2d_w_winograd_beats)(const gen_call *c, double rate)
 {
     plan p;
     conv_choice asked = conv_choice_asked();
     if (asked == CONV_DIRECT || !make_plan(c, 0, &p)) return false;
-    return asked == CONV_WINOGRAD || pays(&p);
+    return asked == CONV_WINOGRAD || pays(&p, rate);
+}
+
+static bool fits(const gen_call *c)
+{
+    return VEC_FN(conv2d_w_winograd_beats)(c, 1);
 }
 
 int32_t VEC_FN(conv2d_w_winograd_ways)(const gen_call *c);
