@@ -1,5 +1,6 @@
 /* Every rung of every op against the double-precision reference (op_run.h), with the rows of op_cases.h and a few
  * hundred random ones. */
+#define _POSIX_C_SOURCE 200809L /* setenv */
 #include "core/program.h"
 #include "kernels/devices.h"
 #include "tests/op_cases.h"
@@ -163,6 +164,29 @@ TEST(op_matmul_is_right_in_every_orientation_and_with_every_epilogue)
             c = with_epilogue(c, (i + way) % COUNT_OF(epilogues));
             op_check(&c);
         }
+}
+
+/* The kernel that a product of these sizes gets. */
+static const char *chosen_matmul(const int64_t size[4])
+{
+    op_case c = matmul_case(size, false, false);
+    gen_view in[2] = { { NULL, c.in[0] }, { NULL, c.in[1] } }, out = { NULL, GEN_SHAPE(size[1], size[2]) };
+    gen_call call = {
+        .op = GEN_OP_MATMUL, .n_in = 2, .in = in, .n_out = 1, .out = &out, .attr = &c.attr, .epilogue.act = GEN_OP_COUNT
+    };
+    return cpu_kernel_find(&call, cpu_isa_best())->name;
+}
+
+TEST(op_matmul_saves_multiplications_where_a_product_is_large_and_even)
+{
+    if (cpu_isa_best() < CPU_BASE) TEST_SKIP("no vector kernels under this GEN_CPU");
+    assert_non_null(strstr(chosen_matmul((const int64_t[]){ 0, 256, 1024, 1024 }), "strassen"));
+    assert_null(strstr(chosen_matmul((const int64_t[]){ 0, 257, 1024, 1024 }), "strassen"));
+    assert_null(strstr(chosen_matmul((const int64_t[]){ 0, 64, 1024, 1024 }), "strassen"));
+    setenv("GEN_MATMUL", "plain", 1);
+    const char *plain = chosen_matmul((const int64_t[]){ 0, 256, 1024, 1024 });
+    unsetenv("GEN_MATMUL");
+    assert_null(strstr(plain, "strassen"));
 }
 
 TEST(op_matmul_of_two_batch_axes)

@@ -12,6 +12,7 @@
  */
 #include "kernels/cpu/kernel.h"
 #include "kernels/cpu/vec/epilogue.h"
+#include "kernels/cpu/vec/pack.h"
 
 enum {
     WANTED_PARTS = 32,
@@ -46,38 +47,6 @@ static int64_t max64(int64_t a, int64_t b)
 static int64_t min64(int64_t a, int64_t b)
 {
     return a < b ? a : b;
-}
-
-/* Heights that exist as code, tallest first. */
-static const int32_t heights[] = { 14, 12, 11, 8, 6, 4, 2, 1 };
-enum { N_HEIGHTS = sizeof heights / sizeof *heights };
-
-/* The lowest tile that holds so many rows. */
-static int32_t height_for(int64_t rows)
-{
-    int32_t i = N_HEIGHTS - 1;
-    while (heights[i] < rows) i--;
-    return heights[i];
-}
-
-/* A tile costs about its height + 2 (the loads of b); short tiles wait for their own sums. */
-static int64_t tile_cost(int64_t height)
-{
-    return max64(height, TILE_ROWS / 3) + 2;
-}
-
-/* The cheapest total wins, the taller of equals. */
-static int32_t best_rows(int64_t m)
-{
-    int64_t best = INT64_MAX;
-    int32_t rows = 1;
-    for (int32_t i = 0; i < N_HEIGHTS; i++) {
-        int64_t rest = m % heights[i];
-        if (heights[i] > TILE_ROWS) continue;
-        int64_t cost = m / heights[i] * tile_cost(heights[i]) + (rest ? tile_cost(height_for(rest)) : 0);
-        if (cost < best) best = cost, rows = heights[i];
-    }
-    return rows;
 }
 
 /* The packing, and a matrix cut into about so many parts. */
@@ -183,18 +152,6 @@ static void setup(const gen_call *c, cpu_work *w)
 
 /* ---- phase 0 ------------------------------------------------------------------------------------------------------------------------------------ */
 
-/* n columns of one row of b, zeros behind */
-VEC_INLINE void pack_line(const float *from, int64_t n, float *line)
-{
-    if (n >= TILE_COLS) {
-        VEC_UNROLL
-        for (int j = 0; j < TILE_VECS; j++) vec_store(line + j * VEC_W, vec_load(from + j * VEC_W));
-        return;
-    }
-    memcpy(line, from, sizeof(float) * (size_t)n);
-    memset(line + n, 0, sizeof(float) * (size_t)(TILE_COLS - n));
-}
-
 /* b as it lies: rows k0 … of all panels. Whole rows are read, since a panel's width of each would be a page of memory for two lines. */
 static void pack_b_rows(const plan *p, const float *b, int64_t k0, float *to)
 {
@@ -207,19 +164,7 @@ static void pack_b_rows(const plan *p, const float *b, int64_t k0, float *to)
 /* One panel, to [K][TILE_COLS]. */
 static void pack_b_panel(const plan *p, const float *b, int64_t panel, float *to)
 {
-    enum { AHEAD = 16 }; /* rows lie pages apart: no prefetcher of the machine follows them */
-    int64_t n = min64(TILE_COLS, p->n - panel * TILE_COLS);
-    const float *from = b + panel * TILE_COLS * p->b_col;
-    if (p->b_col != 1) {
-        if (n < TILE_COLS) memset(to, 0, sizeof(float) * (size_t)(p->k * TILE_COLS));
-        transpose_block(n, p->k, from, p->b_col, to, TILE_COLS);
-        return;
-    }
-    for (int64_t k = 0; k < p->k; k++, from += p->b_row, to += TILE_COLS) {
-        if (k + AHEAD < p->k)
-            for (int64_t j = 0; j < n; j += 16) __builtin_prefetch(from + AHEAD * p->b_row + j, 0, 3);
-        pack_line(from, n, to);
-    }
+    pack_columns_of_b(b + panel * TILE_COLS * p->b_col, p->b_row, p->b_col, p->n - panel * TILE_COLS, p->k, to);
 }
 
 static void pack_b(const gen_call *c, const plan *p, int32_t part, float *shared)
@@ -235,21 +180,7 @@ static void pack_b(const gen_call *c, const plan *p, int32_t part, float *shared
 static void pack_a_tile(const plan *p, const float *a, int64_t tile, float *to)
 {
     int64_t n = min64(p->rows, p->m - tile * p->rows), rows = tile + 1 < p->tiles ? p->rows : p->last_rows;
-    a += tile * p->rows * p->a_row;
-    for (int64_t k0 = 0; k0 < p->k; k0 += TILE_GROUP, to += rows * TILE_GROUP) {
-        int64_t depth = min64(TILE_GROUP, p->k - k0);
-        if (p->a_col != 1) {
-            transpose_block(depth, n, a + k0 * p->a_col, p->a_col, to, TILE_GROUP);
-        } else if (depth == TILE_GROUP) {
-            for (int64_t i = 0; i < n; i++)
-                for (int j = 0; j < TILE_GROUP; j += VEC_W)
-                    vec_store(to + i * TILE_GROUP + j, vec_load(a + i * p->a_row + k0 + j));
-        } else {
-            for (int64_t i = 0; i < n; i++)
-                memcpy(to + i * TILE_GROUP, a + i * p->a_row + k0, sizeof(float) * (size_t)depth);
-        }
-        memset(to + n * TILE_GROUP, 0, sizeof(float) * (size_t)((rows - n) * TILE_GROUP));
-    }
+    pack_rows_of_a(a + tile * p->rows * p->a_row, p->a_row, p->a_col, n, rows, p->k, to);
 }
 
 static void pack_a(const gen_call *c, const plan *p, int32_t part, float *packed)
@@ -294,19 +225,8 @@ static void run_height(int32_t rows, const plan *p, const epilogue *e, const flo
     switch (rows) {
 #define HEIGHT(rows)                                                                                                   \
     case rows: tiles_of(rows, p, e, a, b, y, m, tiles, panel); break;
-        // clang-format off
-#if VEC_ISA == 3
-        HEIGHT(14)
-        HEIGHT(12)
-        HEIGHT(11)
-        HEIGHT(8)
-#endif
-        HEIGHT(6)
-        HEIGHT(4)
-        HEIGHT(2)
-        HEIGHT(1)
+        HEIGHTS(HEIGHT)
 #undef HEIGHT
-        // clang-format on
     default: break;
     }
 }

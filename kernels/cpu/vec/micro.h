@@ -86,11 +86,10 @@ VEC_INLINE void outer_product(const int rows, const int vecs, const int n_last, 
 VEC_INLINE void transpose_block(int64_t rows, int64_t cols, const float *from, int64_t ld_from, float *to,
                                 int64_t ld_to)
 {
-    int64_t i = 0;
-    for (; i + 4 <= rows; i += 4) {
+    const int64_t whole_rows = rows / 4 * 4, whole_cols = cols / 4 * 4;
+    for (int64_t i = 0; i < whole_rows; i += 4) {
         const float *f = from + i * ld_from;
-        int64_t j = 0;
-        for (; j + 4 <= cols; j += 4) {
+        for (int64_t j = 0; j < whole_cols; j += 4) {
             __m128 r0 = _mm_loadu_ps(f + j), r1 = _mm_loadu_ps(f + ld_from + j);
             __m128 r2 = _mm_loadu_ps(f + 2 * ld_from + j), r3 = _mm_loadu_ps(f + 3 * ld_from + j);
             _MM_TRANSPOSE4_PS(r0, r1, r2, r3);
@@ -100,10 +99,10 @@ VEC_INLINE void transpose_block(int64_t rows, int64_t cols, const float *from, i
             _mm_storeu_ps(t + 2 * ld_to, r2);
             _mm_storeu_ps(t + 3 * ld_to, r3);
         }
-        for (; j < cols; j++)
+        for (int64_t j = whole_cols; j < cols; j++)
             for (int64_t k = 0; k < 4; k++) to[j * ld_to + i + k] = f[k * ld_from + j];
     }
-    for (; i < rows; i++)
+    for (int64_t i = whole_rows; i < rows; i++)
         for (int64_t j = 0; j < cols; j++) to[j * ld_to + i] = from[i * ld_from + j];
 }
 
