@@ -205,8 +205,10 @@ static int record_end(void *context, void **graph)
     return 0;
 }
 
-static void run_node(const recorded_node *node)
+static void run_node(cuda_recorder *r, const recorded_node *node)
 {
+    if (node->launch.args) r->n_ran[node->launch.body]++;
+    if (r->idle) return;
     if (node->run) node->run(node->launch.args);
     else if (node->launch.args) cuda_emulate(&node->launch);
 }
@@ -238,7 +240,7 @@ static int record_run(void *context, void *graph)
     bool *done = calloc((size_t)g->n + 1, sizeof *done);
     for (int32_t first = 0; first < g->n;) {
         int32_t i = next_node(r, g, done, first);
-        run_node(&g->node[i]);
+        run_node(r, &g->node[i]);
         done[i] = true;
         while (first < g->n && done[first]) first++;
     }

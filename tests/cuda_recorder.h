@@ -18,6 +18,8 @@ typedef struct cuda_recorder {
     int32_t n_blocks, n_graphs;        /* alive */
     int32_t n_launches, n_runs;        /* recorded launches, runs of graphs: so far */
     int32_t n_of[CUDA_LIBRARY + 1];    /* of the launches: of each body */
+    int32_t n_ran[CUDA_LIBRARY + 1];   /* how often runs of graphs came by each body */
+    bool idle;                         /* they compute nothing: a GPU that is infinitely fast */
     int32_t n_copies_in, n_copies_out; /* from and to the host: so far */
     int32_t n_timed;                   /* of the runs */
     int32_t fail_at;                   /* the n-th call from now on that can fail does; 0: none */

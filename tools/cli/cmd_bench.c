@@ -8,30 +8,21 @@
 #include "tools/cli/profile.h"
 #include "tools/cli/workload.h"
 
-enum { AT_ONCE = 20 }; /* steps between two looks at the clock, on a device that runs while the host goes on */
-
 typedef struct timing {
     cli_loaded loaded;
     gen_device *device;
-    double ms;    /* the least of so many steps */
-    double gflop; /* of a step; 0: unknown */
-    int64_t steps;
+    double ms;              /* the least of so many steps */
+    double gflop;           /* of a step; 0: unknown */
+    int64_t steps, at_once; /* at_once: between two looks at the clock */
 } timing;
 
 static gen_status time_steps(timing *t, const cli_args *a, gen_error *err)
 {
-    enum { WARM_UP = 2, LEAST = 3 };
-    const int64_t at_once = t->loaded.pictures || !t->device->ops->loop ? 1 : AT_ONCE;
-    for (int64_t i = 0; i < WARM_UP; i++) GEN_TRY(cli_workload_steps(&t->loaded, i, 1, err));
-    double start = cli_now_s();
-    t->ms = 1e30;
-    for (t->steps = 0; a->o.steps ? t->steps < a->o.steps : cli_now_s() - start < a->o.seconds || t->steps < LEAST;
-         t->steps += at_once) {
-        double began = cli_now_s();
-        GEN_TRY(cli_workload_steps(&t->loaded, t->steps + WARM_UP, at_once, err));
-        double ms = 1e3 * (cli_now_s() - began) / (double)at_once;
-        if (ms < t->ms) t->ms = ms;
-    }
+    cli_step_timing took;
+    GEN_TRY(cli_workload_measure(&t->loaded, a->o.seconds, a->o.steps, &took, err));
+    t->ms = took.ms;
+    t->steps = took.steps;
+    t->at_once = took.most;
     return GEN_OK;
 }
 
@@ -85,6 +76,7 @@ static gen_status print_timing(const timing *t, cli_args *a, const cli_workload 
     gen_json_put_string(&out, "precision", a->o.precision);
     gen_json_put_double(&out, "ms", t->ms);
     gen_json_put_int(&out, "steps", t->steps);
+    gen_json_put_int(&out, "steps_at_once", t->at_once);
     gen_json_put_double(&out, "gflop", t->gflop);
     gen_json_put_double(&out, "peak_gflop_s", t->device->ops->peak ? 1e-9 * t->device->ops->peak(t->device) : 0);
     gen_json_put_int(&out, "max_rss_mb", usage.ru_maxrss / 1024);
@@ -100,6 +92,7 @@ static gen_status bench_style(timing *t, const cli_args *a, const cli_workload *
     GEN_TRY(cli_bench_style(a, device, w->preset, (int32_t)w->height, &s, err));
     t->ms = s.ms;
     t->steps = s.steps;
+    t->at_once = 1;
     t->gflop = s.gflop;
     return GEN_OK;
 }

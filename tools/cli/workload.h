@@ -9,7 +9,7 @@
 #ifndef GEN_TOOLS_WORKLOAD_H
 #define GEN_TOOLS_WORKLOAD_H
 
-#include "core/program.h"
+#include "models/rolling.h"
 #include "tools/cli/cli.h"
 
 typedef struct cli_workload {
@@ -27,6 +27,9 @@ const cli_workload *cli_workload_find(const char *name, gen_error *err);
 typedef struct cli_loaded {
     gen_run run;
     gen_program *program; /* of a training step, fed; or of one look of the network at noisy pictures */
+    gen_dataset data;     /* random numbers, where the device draws its batches */
+    gen_batches *batches;
+    gen_rolling *rolling; /* NULL: the device takes one step at a time, of the first batch */
     float *pictures;      /* that are made from noise; NULL: training */
     int64_t n_pictures;
     double gflop; /* multiplications and additions of direct convolution and of products in a step */
@@ -34,8 +37,16 @@ typedef struct cli_loaded {
 
 gen_status cli_workload_load(cli_args *a, const cli_workload *w, gen_device *device, cli_loaded *l, gen_error *err);
 void cli_workload_unload(cli_loaded *l);
-/* Steps i … i + n - 1, of which only the last one's loss is read; or all pictures n times. */
-gen_status cli_workload_steps(cli_loaded *l, int64_t i, int64_t n, gen_error *err);
+
+typedef struct cli_step_timing {
+    double ms;     /* of a step, or of all pictures: the least of all looks at the clock */
+    int64_t steps; /* without the warm-up */
+    int64_t most;  /* steps between two looks: several where a device goes on by itself */
+} cli_step_timing;
+
+/* Steps for so many seconds, or so many (0: seconds count), after two of warm-up. A device that takes training steps on end is given as many at a time as in
+ * training (models/rolling.h): the time of a step is then that of all of them, waiting and reading losses included, over their number. */
+gen_status cli_workload_measure(cli_loaded *l, double seconds, int64_t steps, cli_step_timing *timing, gen_error *err);
 
 /* The least time of a step in ms, two steps of warm-up apart: loaded, timed as --seconds or --steps say, unloaded. */
 gen_status cli_workload_time(cli_args *a, const cli_workload *w, gen_device *device, double *ms, gen_error *err);
