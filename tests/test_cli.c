@@ -149,11 +149,23 @@ TEST(cli_failed_work_exits_with_1_and_one_sentence)
     expect_says("sample shared --label 1", USAGE, "train with --conditional");
     expect_says("train vae " SMALL "--conditional --out none", USAGE, "--conditional needs labels");
     expect_says("sample shared -o /nowhere/a.png", FAILED, "/nowhere/a.png");
-    expect_says("sample shared -o .", FAILED, "directory");
+    expect_says("sample shared -o samples.txt", USAGE, "as a grid (.png, .jpg, .ppm, .pgm), as an array (.npy)");
+    expect_says("reconstruct shared -o .", USAGE, "folder whose name ends with /");
     expect_says("sample shared --weights bars.idx3-ubyte", FAILED, "bars.idx3-ubyte");
     expect_says("train vae " SMALL "--out shared", FAILED, "--resume shared");
     expect_says("train vae " SMALL "--out none --batch 1000", USAGE, "smaller --batch");
     assert_false(exists("none/checkpoints/latest"));
+}
+
+TEST(cli_samples_are_a_grid_an_array_or_a_folder_as_their_name_says)
+{
+    need_run();
+    expect_code("sample shared --n 3 -o three.npy", GOOD);
+    expect_code("sample shared --n 3 -o three/", GOOD);
+    expect_code("sample shared --n 3 -o three.jpg", GOOD);
+    assert_true(exists("three/00003.png") && !exists("three/00004.png") && exists("three.jpg"));
+    expect_code("train vae --data three.npy --size 0 --batch 2 --validation 0 --steps 1 --out of-array", GOOD);
+    expect_code("eval three/ three/ --json", GOOD);
 }
 
 /* A user who may not write: an error with the path, while reading goes on working. */

@@ -95,9 +95,14 @@ void cli_close_run(gen_run *run, gen_device *device);
 /* --tune, when it is given (gen_device_tune); a warning about an old file goes to standard error. */
 gen_status cli_use_tuning(cli_args *a, gen_device *device, gen_error *err);
 
-/* Writes pictures [n,H,W,C] in [0,1] as one grid PNG with text chunks about the run. columns 0: square. */
+/* Writes pictures [n,H,W,C] in [0,1] as one grid, with text chunks about the run where it is a PNG. columns 0: square. */
 gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, int32_t columns, const char *path,
                           gen_error *err);
+/* The same as the name's ending says: a grid; .npy, an array; "folder/", one PNG each. */
+gen_status cli_write_pictures(const gen_run *run, const float *x, int64_t n, int32_t columns, const char *path,
+                              gen_arena *arena, gen_error *err);
+/* GEN_BAD_OPTION where cli_write_pictures would not know the ending: to be asked before the work. "" is fine. */
+gen_status cli_can_write_pictures(const char *path, gen_error *err);
 /* "8x4" -> columns, rows. */
 /* A grid of what the model shows of n codes. */
 gen_status cli_write_view(gen_run *run, const float *z, const float *labels, int64_t n, int32_t columns,

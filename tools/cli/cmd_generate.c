@@ -108,7 +108,7 @@ static gen_status save(cli_args *a, const gen_run *run, const float *x, int64_t 
                        const char *fallback, gen_error *err)
 {
     const char *path = *a->o.output ? a->o.output : fallback;
-    GEN_TRY(cli_write_grid(run, x, n, (int32_t)columns, path, err));
+    GEN_TRY(cli_write_pictures(run, x, n, (int32_t)columns, path, a->arena, err));
     return cli_print_file(a, path, n, "pictures", err);
 }
 

@@ -62,7 +62,7 @@ static uint64_t seed_of(const pictures *p)
 static gen_status save(pictures *p, const float *x, int64_t n, int64_t columns, const char *fallback, gen_error *err)
 {
     const char *path = *p->a->o.output ? p->a->o.output : fallback;
-    GEN_TRY(cli_write_grid(p->run, x, n, (int32_t)columns, path, err));
+    GEN_TRY(cli_write_pictures(p->run, x, n, (int32_t)columns, path, p->a->arena, err));
     return cli_print_file(p->a, path, n, "pictures", err);
 }
 
@@ -220,6 +220,7 @@ static gen_status sample(pictures *p, gen_error *err)
                         p->run->settings.model->name, p->run->folder);
     if (p->run->settings.model->state) return cli_sample_frames(p->a, p->run, err);
     if (p->run->settings.model->bars) return cli_sample_bars(p->a, p->run, err);
+    if (!p->a->o.walk && !p->a->o.frames) GEN_TRY(cli_can_write_pictures(p->a->o.output, err));
     int64_t columns, n, classes = gen_is_conditional(p->run) ? p->run->classes : 0;
     bool by_class = classes > 0 && classes <= MOST_COLUMNS && p->a->o.label < 0;
     GEN_TRY(cli_grid_size(p->a, by_class ? ROWS * classes : 64, &columns, &n, err));
@@ -246,6 +247,7 @@ static gen_status sample(pictures *p, gen_error *err)
 /* Each row of originals stands above the row of its reconstructions. A conditional run takes each picture's own label, or --label in the decoder. */
 static gen_status reconstruct(pictures *p, gen_error *err)
 {
+    GEN_TRY(cli_can_write_pictures(p->a->o.output, err));
     int64_t columns, n, d = gen_latent_size(p->run);
     GEN_TRY(open_data(p, err));
     GEN_TRY(cli_grid_size(p->a, 64, &columns, &n, err));
@@ -278,6 +280,7 @@ static gen_status reconstruct(pictures *p, gen_error *err)
  * conditional run say how a picture is drawn, not what it shows: row by row one class after the other, or --label. */
 static gen_status interpolate(pictures *p, gen_error *err)
 {
+    GEN_TRY(cli_can_write_pictures(p->a->o.output, err));
     int64_t rows = p->a->o.n ? p->a->o.n : 8, frames = p->a->o.frames ? p->a->o.frames : 10,
             d = gen_latent_size(p->run), n = rows * frames;
     float *ends = floats(p, 2 * rows * d, err),

@@ -10,6 +10,7 @@
 #include "models/data.h"
 #include "models/evaluate.h"
 #include "tools/cli/cli.h"
+#include "tools/cli/picture_file.h"
 
 bool cli_is_run(const cli_args *a, const char *word)
 {
@@ -89,11 +90,9 @@ gen_status cli_write_grid(const gen_run *run, const float *pictures, int64_t n, 
 {
     gen_arena *arena = gen_arena_new();
     gen_image image;
-    gen_bytes png;
     if (!arena) return gen_fail(err, GEN_NO_MEMORY, "no memory for a picture");
     gen_status status = make_grid(run, pictures, n, columns, arena, &image, err);
-    if (status == GEN_OK) status = gen_png_write(&image, arena, &png, err);
-    if (status == GEN_OK) status = gen_file_write(path, png.data, png.size, err);
+    if (status == GEN_OK) status = cli_write_picture(&image, path, GEN_JPEG_QUALITY, arena, err);
     gen_arena_free(arena);
     return status;
 }
