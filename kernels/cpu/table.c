@@ -41,7 +41,8 @@ typedef struct vec_row {
 #undef CPU_VEC
 #endif
 
-#define BF16(X) X(MATMUL, matmul_packed) X(CONV2D, conv2d_direct) X(CONV2D_T, conv2d_t_direct)
+#define BF16(X)                                                                                                        \
+    X(MATMUL, matmul_packed) X(CONV2D, conv2d_direct) X(CONV2D_T, conv2d_t_direct) X(CONV2D_W, conv2d_w_pairs)
 
 #ifdef GEN_CPU_BF16 /* the bodies of bf16/, and those of vec/ that know its words */
 #define X(id, symbol) extern const cpu_kernel cpu_##symbol##_avx512_bf16;
@@ -96,7 +97,7 @@ WAYS(X)
 #endif
 
 #ifdef GEN_CPU_BF16
-#define WAYS_BF16(X) X(conv2d_direct) X(conv2d_t_direct)
+#define WAYS_BF16(X) X(conv2d_direct) X(conv2d_t_direct) X(conv2d_w_pairs)
 #define X(symbol) int32_t cpu_##symbol##_ways_avx512_bf16(const gen_call *call);
 WAYS_BF16(X)
 #undef X
