@@ -6,6 +6,7 @@
  */
 #include "kernels/cpu/bf16/pairs.h"
 #include "kernels/cpu/kernel.h"
+#include "kernels/cpu/vec/pack.h"
 
 enum {
     WANTED_PARTS = 32,
@@ -38,36 +39,6 @@ static int64_t max64(int64_t a, int64_t b)
 static int64_t min64(int64_t a, int64_t b)
 {
     return a < b ? a : b;
-}
-
-/* Heights of a tile that exist as code, tallest first. */
-static const int32_t heights[] = { 14, 12, 11, 8, 6, 4, 2, 1 };
-enum { N_HEIGHTS = sizeof heights / sizeof *heights };
-
-static int32_t height_for(int64_t rows)
-{
-    int32_t i = N_HEIGHTS - 1;
-    while (heights[i] < rows) i--;
-    return heights[i];
-}
-
-/* Its height and the loads of b; short tiles wait for their own sums. */
-static int64_t tile_cost(int64_t height)
-{
-    return max64(height, TILE_ROWS / 3) + 2;
-}
-
-/* The cheapest total wins, the taller of equals. */
-static int32_t best_rows(int64_t m)
-{
-    int64_t best = INT64_MAX;
-    int32_t rows = 1;
-    for (int32_t i = 0; i < N_HEIGHTS; i++) {
-        int64_t rest = m % heights[i],
-                cost = m / heights[i] * tile_cost(heights[i]) + (rest ? tile_cost(height_for(rest)) : 0);
-        if (cost < best) best = cost, rows = heights[i];
-    }
-    return rows;
 }
 
 static int64_t tile_pairs(const plan *p, int64_t rows)
@@ -246,17 +217,8 @@ static void run_height(int32_t rows, const plan *p, const epilogue *e, const pai
     switch (rows) {
 #define HEIGHT(rows)                                                                                                   \
     case rows: tiles_of(rows, p, e, a, b, y, m, tiles, panel); break;
-        // clang-format off
-        HEIGHT(14)
-        HEIGHT(12)
-        HEIGHT(11)
-        HEIGHT(8)
-        HEIGHT(6)
-        HEIGHT(4)
-        HEIGHT(2)
-        HEIGHT(1)
+        HEIGHTS(HEIGHT)
 #undef HEIGHT
-        // clang-format on
     default: break;
     }
 }
