@@ -1,4 +1,4 @@
-/* models/evaluate.h: what the verbs compute with a run: means over a data set, pictures from codes, codes from pictures, likelihoods.
+/* models/evaluate.h: what the verbs compute with a run: means over a data set, pictures from codes, codes from pictures.
  *
  *     gen_eval_result r;
  *     GEN_TRY(gen_evaluate(run, eval_program, data, data->splits[GEN_SPLIT_TEST], &r, err));
@@ -58,10 +58,6 @@ bool gen_is_classifier(const gen_run *run);
 bool gen_has_posterior(const gen_run *run);
 gen_status gen_code_usage(gen_run *run, const gen_dataset *data, gen_range range, double *variance, double *kl,
                           gen_error *err);
-
-/* Mean over the range of -log p(x), estimated with `samples` importance samples an image: -log mean_k w_k (Burda et al. 2016). */
-gen_status gen_nll(gen_run *run, const gen_dataset *data, gen_range range, int64_t samples, double *nats,
-                   gen_error *err);
 
 #ifdef __cplusplus
 }

@@ -96,7 +96,8 @@ typedef struct gen_model {
      * where those are no pictures to look at, also "view" [N,h,w,c], which are.
      * translate: "x" -> "y" [N,H,W,C] in [0,1]: pictures to pictures. any_size: may height and width differ from those of training? NULL: no.
      * eval may have "weight" [N] too, what an image counts in the means: the tokens of a window, say.
-     * nll: samples importance samples an image: outputs "log_weight" [N,samples] = log p(x,z) - log q(z|x). */
+     * nll: `samples` codes z of each image from q = N(mu, exp(logvar)), inputs "mu", "logvar" [N,D] -> "log_weight" [N,samples] = log p(x,z) - log q(z).
+     * posterior: the same inputs -> "dmu", "dlogvar" [N,D], gradients of minus each image's bound, by one draw. Both or neither. */
     void (*train)(gen_graph *g, const gen_model_context *m);
     /* Models that are computed, not trained: sets the parameters (which exist) from the training images, instead of all steps. NULL: it is trained. */
     gen_status (*fit)(const gen_model_context *m, const gen_dataset *data, gen_range range, gen_params *params,
@@ -105,6 +106,7 @@ typedef struct gen_model {
     void (*encode)(gen_graph *g, const gen_model_context *m);
     void (*decode)(gen_graph *g, const gen_model_context *m);
     void (*nll)(gen_graph *g, const gen_model_context *m, int64_t samples);
+    void (*posterior)(gen_graph *g, const gen_model_context *m);
     void (*translate)(gen_graph *g, const gen_model_context *m);
     bool (*any_size)(const gen_model_context *m);
     /* Does translate compute with all of a picture (instance norm's statistics)? Then tiles of it will not do: the whole goes through, with sides that are

@@ -19,6 +19,7 @@
  *
  * Deviations: logvar is clamped to [-30, 20] (exp of anything larger only makes infinities).
  */
+#include "core/autodiff.h"
 #include "core/nn.h"
 #include "models/model.h"
 #include "models/trunk.h"
@@ -302,11 +303,29 @@ static void decode(gen_graph *g, const gen_model_context *m)
     gen_output(g, "x", gen_sigmoid(g, decoder(g, m, z, input_label(g, m), false)));
 }
 
+/* What is given instead of an encoder's answer. */
+static code input_code(gen_graph *g, const gen_model_context *m)
+{
+    gen_shape shape = GEN_SHAPE(m->batch, ((const vae_options *)m->options)->latent);
+    return (code){ gen_input(g, "mu", shape), gen_input(g, "logvar", shape) };
+}
+
 static void nll(gen_graph *g, const gen_model_context *m, int64_t samples)
 {
     gen_node *x = input_image(g, m), *label = input_label(g, m);
-    code q = encoder(g, m, x, label, false);
+    code q = input_code(g, m);
     gen_output(g, "log_weight", importance(g, m, &q, x, label, samples, gen_scalar(g, 1), false).log_weight);
+}
+
+static void posterior(gen_graph *g, const gen_model_context *m)
+{
+    gen_node *x = input_image(g, m), *label = input_label(g, m), *gradient[2];
+    code q = input_code(g, m);
+    gen_node *rec = reconstruction(g, m, decoder(g, m, draw(g, &q), label, false), x);
+    gen_node *bound = gen_add(g, rec, per_image(g, gauss_kl(g, &q)));
+    gen_gradient(g, gen_sum_all(g, bound), NULL, 2, (gen_node *[]){ q.mu, q.logvar }, gradient);
+    gen_output(g, "dmu", gradient[0]);
+    gen_output(g, "dlogvar", gradient[1]);
 }
 
 static int64_t latent(const gen_model_context *m)
@@ -350,5 +369,6 @@ const gen_model gen_model_vae = {
     .encode = encode,
     .decode = decode,
     .nll = nll,
+    .posterior = posterior,
     .latent = latent,
 };

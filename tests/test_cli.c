@@ -140,6 +140,7 @@ TEST(cli_failed_work_exits_with_1_and_one_sentence)
     expect_says("train --resume nowhere", FAILED, "nowhere: no such run folder");
     expect_says("sample shared --checkpoint 7", FAILED, "no checkpoint 7");
     expect_says("eval shared --n 50", USAGE, "need --features");
+    expect_says("eval shared --posterior-steps 9", USAGE, "say --is-samples");
     expect_says("eval shared --features nowhere", FAILED, "--features nowhere");
     expect_says("eval shared --features mnist", FAILED, "--features mnist is of pictures of 28x28x1");
     expect_says("eval shared bars.idx3-ubyte --features shared --n 1", FAILED, "at least 2 pictures");

@@ -46,6 +46,7 @@ const gen_option cli_option_rows[] = {
     { "kind",           OPT_CHOICE, O(kind),       "curves", 0, 0, "curves|parts|scatter|manifold|histogram|filters|confusion|units|neighbours", NULL, "what to draw", 0 },
     { "limit",          OPT_INT,    O(limit),      "0",    0, 1e9, NULL, "images", "use only so many (0: all)", 0 },
     { "is-samples",     OPT_INT,    O(is_samples), "0",    0, 1e6, NULL, "samples", "importance samples an image for the likelihood (0: none)", 0 },
+    { "posterior-steps", OPT_INT,  O(posterior_steps), "0", 0, 10000, NULL, "steps", "of Adam that fit what a picture's samples are drawn from to the picture, from what the encoder says on", 0 },
     { "bits",           OPT_INT,    O(bits),       "0",    0, 1e6, NULL, "samples", "steps of noise an image to estimate a diffusion model's bits per dimension from (0: not)", 0 },
     { "top-k",          OPT_INT,    O(top_k),      "0",    0, 1e6, NULL, "words", "draw from only so many of the likeliest (0: all)", 0 },
     { "top-p",          OPT_FLOAT,  O(top_p),      "0.95", 0, 1, NULL, NULL, "draw from only the likeliest that have this probability together (1: all)", 0 },

@@ -23,9 +23,9 @@ typedef struct cli_options {
     const char *output, *device, *precision, *checkpoint, *weights, *grid, *data, *resume, *preset, *format, *kind,
         *mode, *op, *levels, *features, *mask, *sampler, *sample_steps, *spacing, *guidance, *eta, *churn, *clip, *to,
         *memory, *trace;
-    int64_t json, quiet, threads, seed, n, frames, walk, is_samples, limit, add_label, sub_label, label, explain_memory,
-        profile, scaling, checkpoint_activations, tune, markdown, steps, batch, resample, bits, components, quality,
-        help;
+    int64_t json, quiet, threads, seed, n, frames, walk, is_samples, posterior_steps, limit, add_label, sub_label,
+        label, explain_memory, profile, scaling, checkpoint_activations, tune, markdown, steps, batch, resample, bits,
+        components, quality, help;
     double strength, low, high, seconds;
     /* of music */
     const char *tokens, *pitches, *soundfont, *prime, *key, *instrument, *wav, *png, *baseline;

@@ -9,6 +9,7 @@
 #include "models/checkpoint.h"
 #include "models/data.h"
 #include "models/evaluate.h"
+#include "models/likelihood.h"
 #include "models/metrics.h"
 #include "tools/cli/bars.h"
 #include "tools/cli/cli.h"
@@ -118,6 +119,8 @@ static gen_status evaluate(evaluation *e, gen_error *err)
 {
     const cli_args *a = e->a;
     double nll;
+    if (a->o.posterior_steps && !a->o.is_samples)
+        return gen_fail(err, GEN_BAD_OPTION, "--posterior-steps are of a likelihood: say --is-samples 200, too");
     e->model = e->run->settings.model->name;
     if (e->run->settings.model->things) e->things = e->run->settings.model->things;
     if (e->run->settings.model->denoise) GEN_TRY(cli_set_sampler(a, e->run, err));
@@ -142,7 +145,8 @@ static gen_status evaluate(evaluation *e, gen_error *err)
     GEN_TRY(tokens(e, err));
     e->code_numbers = gen_latent_size(e->run);
     if (a->o.is_samples) {
-        GEN_TRY(gen_nll(e->run, &e->data, e->range, a->o.is_samples, &nll, err));
+        const gen_likelihood how = { a->o.is_samples, a->o.posterior_steps };
+        GEN_TRY(gen_nll(e->run, &e->data, e->range, &how, &nll, err));
         cli_add_number(&e->numbers, "nll", nll);
     }
     if (a->o.bits) { /* the weights are there: eval's network is the same */
@@ -177,6 +181,7 @@ static void put_json(gen_json_out *out, const evaluation *e)
     gen_json_put_int(out, e->things, e->images);
     for (int32_t i = 0; i < e->numbers.n; i++) gen_json_put_double(out, e->numbers.name[i], e->numbers.value[i]);
     if (e->a->o.is_samples) gen_json_put_int(out, "is_samples", e->a->o.is_samples);
+    if (e->a->o.posterior_steps) gen_json_put_int(out, "posterior_steps", e->a->o.posterior_steps);
     if (e->d) gen_json_open(out, "kl_dims", '[');
     for (int64_t i = 0; i < e->d; i++) gen_json_put_double(out, NULL, e->kl[i]);
     if (e->d) gen_json_close(out, ']');
@@ -194,13 +199,20 @@ static gen_status print_json(const cli_args *a, const evaluation *e, int n, gen_
     return cli_print_json(&out, err);
 }
 
+static void print_how(const cli_args *a)
+{
+    printf("  (nats an image, %" PRId64 " importance samples", a->o.is_samples);
+    if (a->o.posterior_steps) printf(", each picture's own q after %" PRId64 " steps", a->o.posterior_steps);
+    printf(")");
+}
+
 static void print_one(const evaluation *e)
 {
     printf("%s on %" PRId64 " %s %s of %s\n", e->folder, e->images, e->split, e->things, e->data_name);
     for (int32_t i = 0; i < e->numbers.n; i++) {
         const char *name = e->numbers.name[i];
         printf("  %-16s %.6g", name, e->numbers.value[i]);
-        if (!strcmp(name, "nll")) printf("  (nats an image, %" PRId64 " importance samples)", e->a->o.is_samples);
+        if (!strcmp(name, "nll")) print_how(e->a);
         if (!strcmp(name, "active_units")) printf("  (of %" PRId64 ")", e->d);
         if (!strcmp(name, "frechet_floor")) printf("  (training against test images)");
         printf("\n");
@@ -380,10 +392,11 @@ static int run(cli_args *a, gen_error *err)
 }
 
 static const char *const takes[] = {
-    "data",       "limit",    "is-samples", "bits",   "features",    "n",     "components",
-    "checkpoint", "weights",  "threads",    "device", "precision",   "json",  CLI_TAKES_SAMPLER,
-    "pieces",     "baseline", "bars",       "tempo",  "temperature", "top-k", "top-p",
-    "repeats",    "seed",     "output",     NULL
+    "data",      "limit",       "is-samples",      "posterior-steps", "bits",     "features",
+    "n",         "components",  "checkpoint",      "weights",         "threads",  "device",
+    "precision", "json",        CLI_TAKES_SAMPLER, "pieces",          "baseline", "bars",
+    "tempo",     "temperature", "top-k",           "top-p",           "repeats",  "seed",
+    "output",    NULL
 };
 const cli_verb cli_eval = { "eval",
                             "RUN [RUN …]",
