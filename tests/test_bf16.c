@@ -77,6 +77,109 @@ TEST(bf16_keeps_what_is_not_a_number)
     }
 }
 
+/* ---- recurrent layers: each step from what the kernel made of the one before ---------------------------------------------- */
+
+enum { STEPS = 4, SAMPLES = 5, UNITS = 37, GATES = 4 * UNITS, PLANE = STEPS * SAMPLES * UNITS };
+
+typedef struct layer {
+    float xg[STEPS * SAMPLES * GATES], w[UNITS * GATES], h0[SAMPLES * UNITS], c0[SAMPLES * UNITS], y[6 * PLANE];
+    float dy[PLANE], da[(STEPS + 1) * SAMPLES * GATES]; /* of h; before the gates' functions */
+} layer;
+
+static void fill(float *x, int n, uint32_t stream)
+{
+    double numbers[UNITS * GATES];
+    assert_true(n <= UNITS * GATES);
+    op_random((op_domain){ -0.5, 0.5, false }, stream, numbers, n);
+    for (int i = 0; i < n; i++) x[i] = (float)numbers[i];
+}
+
+static void run_layer(gen_op op, gen_view in[4], gen_view *out)
+{
+    gen_attr attr = { .start = { op == GEN_OP_LSTM_DX ? 5 : 0 } };
+    gen_call call = {
+        .op = op, .n_in = 4, .n_out = 1, .in = in, .out = out, .attr = &attr, .epilogue.act = GEN_OP_COUNT
+    };
+    op_run_kernel(cpu_kernel_find(&call, CPU_AVX512_BF16), &call);
+}
+
+static void run_lstm(layer *l)
+{
+    const gen_shape state = GEN_SHAPE(SAMPLES, UNITS), w = GEN_SHAPE(UNITS, GATES),
+                    y = GEN_SHAPE(6, STEPS, SAMPLES, UNITS);
+    gen_view forward[4] = {
+        { l->xg, GEN_SHAPE(STEPS, SAMPLES, GATES) }, { l->w, w }, { l->h0, state }, { l->c0, state }
+    };
+    gen_view back[4] = { { l->y, y }, { l->w, w }, { l->c0, state }, { l->dy, GEN_SHAPE(1, STEPS, SAMPLES, UNITS) } };
+    gen_view outputs[2] = { { l->y, y }, { l->da, GEN_SHAPE(STEPS + 1, SAMPLES, GATES) } };
+    fill(l->xg, STEPS * SAMPLES * GATES, 1);
+    fill(l->w, UNITS * GATES, 2);
+    fill(l->h0, SAMPLES * UNITS, 3);
+    fill(l->c0, SAMPLES * UNITS, 4);
+    fill(l->dy, PLANE, 5);
+    run_layer(GEN_OP_LSTM, forward, &outputs[0]);
+    run_layer(GEN_OP_LSTM_DX, back, &outputs[1]);
+}
+
+static double sigmoid(double x)
+{
+    return 1 / (1 + exp(-x));
+}
+
+static double factors(float a, float b)
+{
+    return op_bf16_of((double)a) * op_bf16_of((double)b);
+}
+
+/* y of plane k */
+static double at(const layer *l, int k, int t, int n, int u)
+{
+    return (double)l->y[k * PLANE + (t * SAMPLES + n) * UNITS + u];
+}
+
+static void check_forward(const layer *l, int t, int n, int u)
+{
+    const float *before = t ? l->y + 5 * PLANE + ((t - 1) * SAMPLES + n) * UNITS : l->h0 + n * UNITS;
+    double a[4];
+    for (int g = 0; g < 4; g++) {
+        a[g] = (double)l->xg[(t * SAMPLES + n) * GATES + g * UNITS + u];
+        for (int k = 0; k < UNITS; k++) a[g] += factors(before[k], l->w[k * GATES + g * UNITS + u]);
+    }
+    const double cell = t ? at(l, 4, t - 1, n, u) : (double)l->c0[n * UNITS + u],
+                 now = sigmoid(a[1]) * cell + sigmoid(a[0]) * tanh(a[2]);
+    test_near(at(l, 4, t, n, u), now, 1e-5);
+    test_near(at(l, 5, t, n, u), sigmoid(a[3]) * tanh(now), 1e-5);
+}
+
+/* cell: the gradient that reaches the cell from the step after; becomes the one for the step before. */
+static void check_back(const layer *l, int t, int n, int u, double *cell)
+{
+    const double i = at(l, 0, t, n, u), f = at(l, 1, t, n, u), g = at(l, 2, t, n, u), o = at(l, 3, t, n, u),
+                 th = tanh(at(l, 4, t, n, u)), c = t ? at(l, 4, t - 1, n, u) : (double)l->c0[n * UNITS + u];
+    const float *after = l->da + ((t + 1) * SAMPLES + n) * GATES, *da = l->da + (t * SAMPLES + n) * GATES + u;
+    double dh = (double)l->dy[(t * SAMPLES + n) * UNITS + u];
+    for (int k = 0; t + 1 < STEPS && k < GATES; k++) dh += factors(after[k], l->w[u * GATES + k]);
+    const double dc = *cell + dh * o * (1 - th * th);
+    test_near((double)da[0], dc * g * i * (1 - i), 1e-5);
+    test_near((double)da[UNITS], dc * c * f * (1 - f), 1e-5);
+    test_near((double)da[2 * UNITS], dc * i * (1 - g * g), 1e-5);
+    test_near((double)da[3 * UNITS], dh * th * o * (1 - o), 1e-5);
+    *cell = dc * f;
+}
+
+TEST(bf16_lstm_multiplies_rounded_weights_by_rounded_states_and_gradients)
+{
+    NEED_BF16();
+    static layer l;
+    run_lstm(&l);
+    for (int n = 0; n < SAMPLES; n++)
+        for (int u = 0; u < UNITS; u++) {
+            double cell = 0;
+            for (int t = 0; t < STEPS; t++) check_forward(&l, t, n, u);
+            for (int t = STEPS; t-- > 0;) check_back(&l, t, n, u, &cell);
+        }
+}
+
 /* ---- the device ---- */
 
 static gen_status open_bf16(const char *name, int32_t threads, gen_device **device, gen_error *err)

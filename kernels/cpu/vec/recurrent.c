@@ -1,18 +1,20 @@
 /* kernels/cpu/vec/recurrent.c: recurrent layers over T steps (equations: core/graph.h, kernels/cpu/ref/recurrent.c).
  *
  *   phase 0        packs w: forward [block][H][gates][VEC_W], a block being VEC_W units with all their gates; backward [panel][D][TILE_COLS] with
- *                  D = gates Hp, Hp being H in whole groups of TILE_GROUP
+ *                  D = gates Hp, Hp being H in whole groups of a packed row
  *   phase 1 … T    one step of time; a part owns the units of one block (panel) for all samples: product in registers, then the gates' functions on
  *                  what it has just computed, so that nothing but the planes is written
  *
  * The barrier between phases is all that the steps share. Units past H are zeros in the packed weights and are not stored. Backward, a step leaves the
  * gates' gradients for the one before it also as [D/TILE_GROUP][N][TILE_GROUP]: rows of 4 H floats would lie on the same few lines of L1.
+ *
+ * In float, and once more in bfloat16, where H and D count words (words.h), and a step leaves its states for the next one rounded, too.
  */
 #include <stdbool.h>
 
 #include "kernels/cpu/kernel.h"
-#include "kernels/cpu/vec/micro.h"
 #include "kernels/cpu/vec/vec_math.h"
+#include "kernels/cpu/vec/words.h"
 
 enum {
     FORWARD_ROWS =
@@ -64,24 +66,36 @@ static void forward_setup(const gen_call *c, cpu_work *w)
     int64_t gates = c->in[1].shape.dim[1] / s.h, blocks = blocks_of(s.h, VEC_W);
     w->n_phases = 1 + (int32_t)s.t;
     for (int i = 0; i < CPU_MAX_PHASES; i++) w->parts[i] = (int32_t)blocks;
-    w->shared_bytes = (size_t)(blocks * s.h * gates * VEC_W) * sizeof(float);
+    w->i[STATE] = blocks * word_count(s.h) * gates * VEC_W;
+    w->shared_bytes = (size_t)w->i[STATE] * sizeof(word);
+    if (WORD_FLOATS > 1) w->shared_bytes += (size_t)(2 * s.n * blocks * VEC_W / WORD_FLOATS) * sizeof(word);
 }
 
-static void pack_block(const gen_call *c, const sizes *s, int gates, int64_t block, float *to)
+static void pack_block(const gen_call *c, const sizes *s, int gates, int64_t block, word *to)
 {
-    int64_t u0 = block * VEC_W;
-    const float *w = c->in[1].data;
+    int64_t u0 = block * VEC_W, row = gates * s->h;
+    const float *w = (const float *)c->in[1].data + u0;
     int some = lanes(s->h - u0);
-    for (int64_t k = 0; k < s->h; k++)
-        for (int gate = 0; gate < gates; gate++, to += VEC_W)
-            vec_store(to, load_some(w + k * gates * s->h + gate * s->h + u0, some));
+    for (int64_t k = 0; k < s->h; k += WORD_FLOATS)
+        for (int gate = 0; gate < gates; gate++, to += VEC_W) {
+            const float *even = w + k * row + gate * s->h;
+            word_put_vector(to, even, k + 1 < s->h ? even + row : NULL, some);
+        }
 }
 
 typedef struct step_at { /* of a part: time, its first unit, how many of a vector count */
     int64_t t, u;
     int some;
-    bool zeros; /* the state that enters is 0 */
+    bool zeros;         /* the state that enters is 0 */
+    const word *before; /* the states of all samples that enter, as factors, ld words a row */
+    word *after;        /* where those that leave go, as factors; NULL: they are what y has */
+    int64_t ld;
 } step_at;
+
+VEC_INLINE void leave(const step_at *at, int64_t n, vecf state)
+{
+    if (WORD_FLOATS > 1) word_put_steps(at->after + n * at->ld + at->u / WORD_FLOATS, state);
+}
 
 /* What a row of a tile reads and writes beside the product lies far apart in memory: it is asked for while the product keeps the multipliers busy. */
 typedef struct ahead {
@@ -98,10 +112,10 @@ VEC_INLINE void ask_for(const ahead *next, int64_t row)
 }
 
 /* acc[r][gate] = sum_k before[r][k] w[k][gate], 0 without a state */
-VEC_INLINE void recur(const int rows, const int gates, const float *restrict before, const float *restrict packed,
-                      const ahead *next, vecf acc[FORWARD_ROWS][MAX_GATES])
+VEC_INLINE void recur(const int rows, const int gates, const word *restrict before, int64_t ld,
+                      const word *restrict packed, const ahead *next, vecf acc[FORWARD_ROWS][MAX_GATES])
 {
-    const int64_t h = next->h;
+    const int64_t depth = word_count(next->h);
     VEC_UNROLL
     for (int r = 0; r < rows; r++) {
         VEC_UNROLL
@@ -110,30 +124,29 @@ VEC_INLINE void recur(const int rows, const int gates, const float *restrict bef
     if (next->zeros) return;
     for (int64_t row = 0, k = 0; row < rows; row++) {
         ask_for(next, row);
-        for (int64_t end = h * (row + 1) / rows; k < end; k++, packed += gates * VEC_W) {
-            vecf b[MAX_GATES];
+        for (int64_t end = depth * (row + 1) / rows; k < end; k++, packed += gates * VEC_W) {
+            words b[MAX_GATES];
             VEC_UNROLL
-            for (int g = 0; g < gates; g++) b[g] = vec_load(packed + g * VEC_W);
+            for (int g = 0; g < gates; g++) b[g] = word_load(packed + g * VEC_W);
             VEC_UNROLL
             for (int r = 0; r < rows; r++) {
-                vecf a = vec_set(before[r * h + k]);
+                words a = word_set(before[r * ld + k]);
                 VEC_UNROLL
-                for (int g = 0; g < gates; g++) acc[r][g] = vec_fma(a, b[g], acc[r][g]);
+                for (int g = 0; g < gates; g++) acc[r][g] = word_fma(a, b[g], acc[r][g]);
             }
         }
     }
 }
 
-/* rows samples from n on; before: their states [rows,H] */
-VEC_INLINE void lstm_tile(const int rows, const gen_call *c, const sizes *s, step_at at, int64_t n, const float *before,
-                          const float *packed)
+/* rows samples from n on */
+VEC_INLINE void lstm_tile(const int rows, const gen_call *c, const sizes *s, step_at at, int64_t n, const word *packed)
 {
     const int64_t h = s->h, plane = s->t * s->n * h;
     float *y = (float *)c->out[0].data + (at.t * s->n + n) * h;
     const float *cell = at.t ? y + 4 * plane - s->n * h : (const float *)c->in[3].data + n * h;
     const float *x = (const float *)c->in[0].data + (at.t * s->n + n) * 4 * h + at.u;
     vecf a[FORWARD_ROWS][MAX_GATES];
-    recur(rows, 4, before, packed, &(ahead){ x, y + at.u, h, plane, 4, at.zeros }, a);
+    recur(rows, 4, at.before + n * at.ld, at.ld, packed, &(ahead){ x, y + at.u, h, plane, 4, at.zeros }, a);
     for (int r = 0; r < rows; r++) {
         float *to = y + r * h + at.u;
         const float *in = x + r * 4 * h;
@@ -141,18 +154,18 @@ VEC_INLINE void lstm_tile(const int rows, const gen_call *c, const sizes *s, ste
              f = vec_gate_sigmoid(a[r][1] + load_some(in + h, at.some)),
              g = vec_gate_tanh(a[r][2] + load_some(in + 2 * h, at.some)),
              o = vec_gate_sigmoid(a[r][3] + load_some(in + 3 * h, at.some));
-        vecf now = vec_fma(f, load_some(cell + r * h + at.u, at.some), i * g);
+        vecf now = vec_fma(f, load_some(cell + r * h + at.u, at.some), i * g), state = o * vec_gate_tanh(now);
         store_some(to, i, at.some);
         store_some(to + plane, f, at.some);
         store_some(to + 2 * plane, g, at.some);
         store_some(to + 3 * plane, o, at.some);
         store_some(to + 4 * plane, now, at.some);
-        store_some(to + 5 * plane, o * vec_gate_tanh(now), at.some);
+        store_some(to + 5 * plane, state, at.some);
+        leave(&at, n + r, state);
     }
 }
 
-VEC_INLINE void gru_tile(const int rows, const gen_call *c, const sizes *s, step_at at, int64_t n, const float *before,
-                         const float *packed)
+VEC_INLINE void gru_tile(const int rows, const gen_call *c, const sizes *s, step_at at, int64_t n, const word *packed)
 {
     const int64_t h = s->h, plane = s->t * s->n * h;
     float *y = (float *)c->out[0].data + (at.t * s->n + n) * h;
@@ -160,7 +173,7 @@ VEC_INLINE void gru_tile(const int rows, const gen_call *c, const sizes *s, step
     const float *x = (const float *)c->in[0].data + (at.t * s->n + n) * 3 * h + at.u;
     const float *bias = (const float *)c->in[2].data + at.u;
     vecf a[FORWARD_ROWS][MAX_GATES];
-    recur(rows, 3, before, packed, &(ahead){ x, y + at.u, h, plane, 3, at.zeros }, a);
+    recur(rows, 3, at.before + n * at.ld, at.ld, packed, &(ahead){ x, y + at.u, h, plane, 3, at.zeros }, a);
     for (int r = 0; r < rows; r++) {
         float *to = y + r * h + at.u;
         const float *in = x + r * 3 * h;
@@ -172,17 +185,17 @@ VEC_INLINE void gru_tile(const int rows, const gen_call *c, const sizes *s, step
         store_some(to + plane, z, at.some);
         store_some(to + 2 * plane, new, at.some);
         store_some(to + 3 * plane, q, at.some);
-        store_some(to + 4 * plane, vec_fma(z, load_some(state + r * h + at.u, at.some) - new, new), at.some);
+        vecf now = vec_fma(z, load_some(state + r * h + at.u, at.some) - new, new);
+        store_some(to + 4 * plane, now, at.some);
+        leave(&at, n + r, now);
     }
 }
 
-/* before: the states of all samples */
 VEC_INLINE void tile_forward(const int rows, const bool gru, const gen_call *c, const sizes *s, step_at at, int64_t n,
-                             const float *before, const float *packed)
+                             const word *packed)
 {
-    before += n * s->h;
-    if (gru) gru_tile(rows, c, s, at, n, before, packed);
-    else lstm_tile(rows, c, s, at, n, before, packed);
+    if (gru) gru_tile(rows, c, s, at, n, packed);
+    else lstm_tile(rows, c, s, at, n, packed);
 }
 
 /* The states that enter step t. */
@@ -200,22 +213,49 @@ static bool all_zeros(const float *x, int64_t n)
     return i == n;
 }
 
+/* Where the product of step t finds the states of all samples, and leaves those of the next: in float in y itself; in bfloat16 rounded in shared memory, in
+ * turns, the first by phase 0. */
+VEC_INLINE void find_states(const float *before, const sizes *s, const cpu_job *job, step_at *at)
+{
+#ifdef VEC_BF16
+    (void)before;
+    word *states = (word *)job->shared + job->work->i[STATE];
+    at->ld = job->parts * VEC_W / WORD_FLOATS;
+    at->before = states + (at->t & 1) * s->n * at->ld;
+    at->after = states + (~at->t & 1) * s->n * at->ld;
+#else
+    (void)job;
+    at->ld = s->h;
+    at->before = before;
+#endif
+}
+
+/* The states that enter at first, of the part's units. */
+static void round_states(const float *first, const sizes *s, const cpu_job *job, step_at at)
+{
+    find_states(first, s, job, &at);
+    at.after = (word *)job->shared + job->work->i[STATE];
+    for (int64_t n = 0; n < s->n; n++) leave(&at, n, load_some(first + n * s->h + at.u, at.some));
+}
+
 VEC_INLINE void run_forward(const bool gru, const gen_call *c, const cpu_job *job)
 {
     const int gates = gru ? 3 : 4;
     sizes s = sizes_of(c);
-    float *packed = (float *)job->shared + job->part * s.h * gates * VEC_W;
+    word *packed = (word *)job->shared + job->part * word_count(s.h) * gates * VEC_W;
     int64_t u = (int64_t)job->part * VEC_W, n = 0;
+    step_at at = { .t = job->phase ? job->phase - 1 : 0, .u = u, .some = lanes(s.h - u) };
+    const float *before = states_before(gru, c, &s, at.t);
     if (job->phase == 0) {
         pack_block(c, &s, gates, job->part, packed);
+        if (WORD_FLOATS > 1) round_states(before, &s, job, at);
         return;
     }
-    step_at at = { job->phase - 1, u, lanes(s.h - u), false };
-    const float *before = states_before(gru, c, &s, at.t);
     at.zeros = at.t == 0 && all_zeros(before, s.n * s.h);
-    for (; n + FORWARD_ROWS <= s.n; n += FORWARD_ROWS) tile_forward(FORWARD_ROWS, gru, c, &s, at, n, before, packed);
-    for (; n + 2 <= s.n; n += 2) tile_forward(2, gru, c, &s, at, n, before, packed);
-    if (n < s.n) tile_forward(1, gru, c, &s, at, n, before, packed);
+    find_states(before, &s, job, &at);
+    for (; n + FORWARD_ROWS <= s.n; n += FORWARD_ROWS) tile_forward(FORWARD_ROWS, gru, c, &s, at, n, packed);
+    for (; n + 2 <= s.n; n += 2) tile_forward(2, gru, c, &s, at, n, packed);
+    if (n < s.n) tile_forward(1, gru, c, &s, at, n, packed);
 }
 
 static void lstm_run(const gen_call *c, const cpu_job *job)
@@ -235,11 +275,11 @@ const cpu_kernel VEC_FN(gru) = { VEC_NAME("gru"), NULL, forward_setup, NULL, gru
 /* The gradient of a unit in h comes through three or four gates: all of an lstm; r, z and q of a gru. */
 static int64_t padded(int64_t h)
 {
-    return blocks_of(h, TILE_GROUP) * TILE_GROUP;
+    return blocks_of(h, GROUP_FLOATS) * GROUP_FLOATS;
 }
 static int64_t depth_of(const gen_call *c, const sizes *s)
 {
-    return c->in[1].shape.dim[1] / s->h * padded(s->h);
+    return c->in[1].shape.dim[1] / s->h * padded(s->h) / WORD_FLOATS;
 }
 
 static void backward_setup(const gen_call *c, cpu_work *w)
@@ -250,25 +290,25 @@ static void backward_setup(const gen_call *c, cpu_work *w)
     for (int i = 0; i < CPU_MAX_PHASES; i++) w->parts[i] = (int32_t)panels;
     w->i[STATE] = panels * depth * TILE_COLS;
     w->i[HANDED] = w->i[STATE] + s.n * panels * TILE_COLS;
-    w->shared_bytes = (size_t)(w->i[HANDED] + 2 * s.n * depth) * sizeof(float);
+    w->shared_bytes = (size_t)(w->i[HANDED] + 2 * s.n * depth) * sizeof(word); /* as large as a float */
 }
 
 /* Columns of w of the panel's units: to[gate Hp + k][unit] = w[unit][gate H + k], zeros past H */
-static void pack_panel(const gen_call *c, const sizes *s, int64_t panel, float *to)
+static void pack_panel(const gen_call *c, const sizes *s, int64_t panel, word *to)
 {
     int64_t columns = c->in[1].shape.dim[1], depth = depth_of(c, s), u0 = panel * TILE_COLS,
             n = s->h - u0 < TILE_COLS ? s->h - u0 : TILE_COLS;
     const float *w = (const float *)c->in[1].data + u0 * columns;
     memset(to, 0, (size_t)(depth * TILE_COLS) * sizeof *to);
     for (int64_t gate = 0; gate < columns / s->h; gate++)
-        transpose_block(n, s->h, w + gate * s->h, columns, to + gate * padded(s->h) * TILE_COLS, TILE_COLS);
+        word_put_columns(to + gate * padded(s->h) / WORD_FLOATS * TILE_COLS, w + gate * s->h, columns, s->h, n);
 }
 
 typedef struct back_at { /* one vector of units of one sample at one step */
     const float *y, *dy; /* planes of it; of dy those from first to end exist */
     const float *before; /* the state that entered the step: c of an lstm, h of a gru */
     float *da, *state;
-    float *handed; /* of the first gate; the others follow hand floats apart */
+    word *handed; /* of the first gate; the others follow hand words apart */
     int64_t h, plane, hand;
     int first, end, some;
 } back_at;
@@ -292,21 +332,21 @@ VEC_INLINE void ask_for_back(const back_at *p, int planes, int64_t r)
 }
 
 /* acc[r][v] += sum_k da[r][k] w[k][v]; da [depth/TILE_GROUP] groups of [..][TILE_GROUP] */
-VEC_INLINE void recur_back(const int rows, const int planes, const float *restrict da, int64_t group, int64_t depth,
-                           const float *restrict packed, const back_at *next, vecf acc[BACKWARD_ROWS][TILE_VECS])
+VEC_INLINE void recur_back(const int rows, const int planes, const word *restrict da, int64_t group, int64_t depth,
+                           const word *restrict packed, const back_at *next, vecf acc[BACKWARD_ROWS][TILE_VECS])
 {
     const int64_t groups = depth / TILE_GROUP;
     for (int64_t row = 0, g = 0; g < groups; g++, da += group) {
         if (g * rows >= row * groups) ask_for_back(next, planes, row++);
         for (int64_t k = 0; k < TILE_GROUP; k++, packed += TILE_COLS) {
-            vecf b[TILE_VECS];
+            words b[TILE_VECS];
             VEC_UNROLL
-            for (int v = 0; v < TILE_VECS; v++) b[v] = vec_load(packed + v * VEC_W);
+            for (int v = 0; v < TILE_VECS; v++) b[v] = word_load(packed + v * VEC_W);
             VEC_UNROLL
             for (int r = 0; r < rows; r++) {
-                vecf a = vec_set(da[r * TILE_GROUP + k]);
+                words a = word_set(da[r * TILE_GROUP + k]);
                 VEC_UNROLL
-                for (int v = 0; v < TILE_VECS; v++) acc[r][v] = vec_fma(a, b[v], acc[r][v]);
+                for (int v = 0; v < TILE_VECS; v++) acc[r][v] = word_fma(a, b[v], acc[r][v]);
             }
         }
     }
@@ -320,7 +360,7 @@ VEC_INLINE void put(const back_at *p, int gate, vecf a)
 /* What goes back through gate `place` of w: lanes past H are zeros, since all that they are made of is. */
 VEC_INLINE void hand(const back_at *p, int place, vecf a)
 {
-    vec_store(p->handed + place * p->hand, a);
+    word_put_steps(p->handed + place * p->hand, a);
 }
 
 /* dh without dy */
@@ -360,9 +400,9 @@ VEC_INLINE void gru_back(const back_at *p, vecf dh)
 }
 
 /* The gates' gradients that the step t handed on. */
-static float *handed_by(const gen_call *c, const sizes *s, const cpu_job *job, int64_t t)
+static word *handed_by(const gen_call *c, const sizes *s, const cpu_job *job, int64_t t)
 {
-    return (float *)job->shared + job->work->i[HANDED] + (t & 1) * s->n * depth_of(c, s);
+    return (word *)job->shared + job->work->i[HANDED] + (t & 1) * s->n * depth_of(c, s);
 }
 
 /* dh of rows samples from n on, of the panel's units, from the gates' gradients of the step after t (none after the last) */
@@ -377,20 +417,22 @@ VEC_INLINE void product_back(const int rows, const bool gru, const gen_call *c, 
     }
     if (t + 1 >= s->t || (t < 0 && !gru)) return;
     recur_back(rows, gru ? 4 : 5, handed_by(c, s, job, t + 1) + n * TILE_GROUP, s->n * TILE_GROUP, depth,
-               (const float *)job->shared + job->part * depth * TILE_COLS, next, acc);
+               (const word *)job->shared + job->part * depth * TILE_COLS, next, acc);
 }
 
 /* The first vector of sample n at step t; of step 0 before it (t = -1), where only da and state count: da is then the result's row T. */
 VEC_INLINE back_at find_back(const gen_call *c, const sizes *s, const cpu_job *job, int64_t t, int64_t n)
 {
     const int64_t h = s->h, u = (int64_t)job->part * TILE_COLS, step = t < 0 ? 0 : t, row = step * s->n + n;
-    back_at p = { .h = h, .plane = s->t * s->n * h, .hand = padded(h) * s->n, .first = (int)c->attr->start[0] };
+    back_at p = {
+        .h = h, .plane = s->t * s->n * h, .hand = padded(h) / WORD_FLOATS * s->n, .first = (int)c->attr->start[0]
+    };
     p.end = p.first + (int)c->in[3].shape.dim[0];
     p.y = (const float *)c->in[0].data + row * h + u, p.dy = (const float *)c->in[3].data + row * h + u;
     p.before = step ? p.y + 4 * p.plane - s->n * h : (const float *)c->in[2].data + n * h + u;
     p.da = (float *)c->out[0].data + ((t < 0 ? s->t : t) * s->n + n) * 4 * h + u;
     p.state = (float *)job->shared + job->work->i[STATE] + n * job->parts * TILE_COLS + u;
-    p.handed = handed_by(c, s, job, step) + (u / TILE_GROUP * s->n + n) * TILE_GROUP + u % TILE_GROUP;
+    p.handed = handed_by(c, s, job, step) + (u / GROUP_FLOATS * s->n + n) * TILE_GROUP + u % GROUP_FLOATS / WORD_FLOATS;
     return p;
 }
 
@@ -402,7 +444,7 @@ VEC_INLINE back_at move_back(const back_at *p, const sizes *s, const cpu_job *jo
     q.y += at, q.dy += at, q.before += at;
     q.da += 4 * r * p->h + by;
     q.state += r * job->parts * TILE_COLS + by;
-    q.handed += (by / TILE_GROUP * s->n + r) * TILE_GROUP + by % TILE_GROUP;
+    q.handed += (by / GROUP_FLOATS * s->n + r) * TILE_GROUP + by % GROUP_FLOATS / WORD_FLOATS;
     q.some = lanes(p->h - (int64_t)job->part * TILE_COLS - by);
     return q;
 }
@@ -437,7 +479,7 @@ VEC_INLINE void run_back(const bool gru, const gen_call *c, const cpu_job *job)
     sizes s = sizes_of(c);
     int64_t depth = depth_of(c, &s), width = job->parts * TILE_COLS, n = 0;
     if (job->phase == 0) {
-        pack_panel(c, &s, job->part, (float *)job->shared + job->part * depth * TILE_COLS);
+        pack_panel(c, &s, job->part, (word *)job->shared + job->part * depth * TILE_COLS);
         float *state = (float *)job->shared + job->work->i[STATE] + job->part * TILE_COLS;
         for (; n < s.n; n++) memset(state + n * width, 0, TILE_COLS * sizeof *state);
         if (!job->part && padded(s.h) > blocks_of(s.h, VEC_W) * VEC_W) /* what no step writes, since no unit is there */

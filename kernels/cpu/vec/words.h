@@ -79,6 +79,58 @@ static inline void word_put_columns(word *to, const float *from, int64_t ld, int
 #endif
 }
 
+/* A vector of n columns of one word: the factors of neighbouring steps at even and odd (NULL: zeros; float has no odd ones). Zeros behind. */
+VEC_INLINE void word_put_vector(word *to, const float *even, const float *odd, int n)
+{
+#ifdef VEC_BF16
+    pair_put_column(to, even, odd, n);
+#else
+    (void)odd;
+    vec_store(to, n == VEC_W ? vec_load(even) : vec_load_n(even, n));
+#endif
+}
+
+/* VEC_W neighbouring steps of a row. */
+VEC_INLINE void word_put_steps(word *to, vecf steps)
+{
+#ifdef VEC_BF16
+    _mm256_storeu_si256((__m256i *)(void *)to, (__m256i)_mm512_cvtneps_pbh(steps));
+#else
+    vec_store(to, steps);
+#endif
+}
+
+/* sum + the products of one word with a vector of words */
+#ifdef VEC_BF16
+typedef __m512bh words;
+VEC_INLINE words word_load(const word *p)
+{
+    return (words)_mm512_loadu_si512(p);
+}
+VEC_INLINE words word_set(word a)
+{
+    return (words)_mm512_set1_epi32((int32_t)a);
+}
+VEC_INLINE vecf word_fma(words a, words b, vecf sum)
+{
+    return _mm512_dpbf16_ps(sum, a, b);
+}
+#else
+typedef vecf words;
+VEC_INLINE words word_load(const word *p)
+{
+    return vec_load(p);
+}
+VEC_INLINE words word_set(word a)
+{
+    return vec_set(a);
+}
+VEC_INLINE vecf word_fma(words a, words b, vecf sum)
+{
+    return vec_fma(a, b, sum);
+}
+#endif
+
 VEC_INLINE void word_product(const int rows, int64_t depth, const word *a, const word *b, vecf acc[][TILE_VECS])
 {
 #ifdef VEC_BF16
