@@ -120,6 +120,7 @@ typedef struct gen_call {
     const gen_chain *chain; /* CHAIN only */
     const gen_run_state *state;
     const char *name; /* for profiles and errors: "conv2d enc.conv1" */
+    bool passing;     /* nobody but the next call reads out[0] */
     bool frozen;      /* in[1] (weights) never changes while the session lives: may be packed once */
 } gen_call;
 

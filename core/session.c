@@ -102,6 +102,14 @@ static gen_view view_for(const gen_session *s, const gen_plan_step *step, int32_
     return view;
 }
 
+/* Is its first result read by the step behind it alone? */
+static bool passes_on(const gen_plan *plan, const gen_plan_step *step)
+{
+    const int32_t next = (int32_t)(step - plan->steps) + 1;
+    const gen_value *value = &plan->values[step->out[0]];
+    return value->place == GEN_PLACE_SLAB && value->last == next && next < plan->n_steps;
+}
+
 static gen_status make_call(gen_session *s, const gen_plan_step *step, gen_call *call, gen_error *err)
 {
     *call = (gen_call){ .op = step->op,
@@ -116,6 +124,7 @@ static gen_status make_call(gen_session *s, const gen_plan_step *step, gen_call 
     if (!call->in || !call->out) return gen_fail(err, GEN_NO_MEMORY, "no memory for a session");
     for (int32_t i = 0; i < step->n_in; i++) call->in[i] = view_for(s, step, step->in[i]);
     for (int32_t i = 0; i < step->n_out; i++) call->out[i] = s->values[step->out[i]];
+    call->passing = passes_on(s->plan, step);
     call->epilogue = (gen_epilogue){ .act = step->act, .act_a = step->act_a };
     if (step->bias >= 0) call->epilogue.bias = s->values[step->bias];
     if (step->residual >= 0) call->epilogue.residual = s->values[step->residual];

@@ -175,6 +175,84 @@ TEST(cuda_updates_in_one_launch_keep_the_guard)
     for (int i = 0; i < 2; i++) close_stepped(&s[i]);
 }
 
+/* ---- padding ---------------------------------------------------------------------------------------------------------------- */
+
+enum { PAD_N = 2, PAD_SIDE = 6 };
+
+/* Blocks of CycleGAN's kind: pad, conv, norm, relu; the last norm has a residual and no activation. */
+static gen_graph *padded_net(gen_pad_mode mode, int64_t c, bool training)
+{
+    gen_graph *g = gen_graph_new();
+    const gen_param_spec spec = { .init = GEN_INIT_UNIFORM, .a = 0.3 }, ones = { .init = GEN_INIT_CONST, .a = 1 };
+    gen_node *x = gen_input(g, "x", GEN_SHAPE(PAD_N, PAD_SIDE, PAD_SIDE, c)), *first = x;
+    for (int i = 0; i < 3; i++) {
+        char w[24], gamma[24], beta[24];
+        snprintf(w, sizeof w, "w%d", i);
+        snprintf(gamma, sizeof gamma, "gamma%d", i);
+        snprintf(beta, sizeof beta, "beta%d", i);
+        x = gen_pad(g, x, mode, 1, 2, 1, 0);
+        x = gen_conv2d(g, x, gen_param(g, w, GEN_SHAPE(3, 3, c, c), spec), gen_window_of(3, 1, 0));
+        x = gen_group_norm(g, x, gen_param(g, gamma, GEN_SHAPE(c), ones), gen_param(g, beta, GEN_SHAPE(c), spec),
+                           (int32_t)c, 1e-5);
+        x = i < 2 ? gen_relu(g, x) : gen_add(g, x, first);
+    }
+    gen_node *loss = gen_mean(g, gen_square(g, gen_pad(g, x, mode, 2, 1, 1, 2)));
+    gen_output(g, "loss", loss);
+    if (training) gen_optim_minimise(g, loss, "", &(gen_optim_options){ .rule = GEN_SGD, .lr = 0.1 });
+    return g;
+}
+
+typedef struct padded {
+    stepped s;
+    cuda_recorder r;
+    double loss;
+} padded;
+
+static void run_padded(padded *t, gen_graph *g, int64_t c, bool by_call)
+{
+    gen_error err = { 0 };
+    float x[PAD_N * PAD_SIDE * PAD_SIDE * 8];
+    const int64_t n = PAD_N * PAD_SIDE * PAD_SIDE * c;
+    for (int64_t i = 0; i < n; i++) x[i] = gen_uniform_from_word(gen_random_word(2, 0, (uint64_t)i)) - 0.5F;
+    t->s.device = cuda_recorder_open(&t->r, NULL);
+    t->s.params = gen_params_new(t->s.device);
+    TEST_OK(gen_program_new(g, t->s.device, t->s.params, 3, &t->s.p, &err));
+    TEST_OK(gen_program_feed(t->s.p, "x", x, n, &err));
+    for (int i = 0; i < 2; i++) {
+        if (by_call) TEST_OK(gen_session_find_not_finite(gen_program_session(t->s.p), (gen_run_state){ 0 }, &err));
+        else TEST_OK(gen_program_run(t->s.p, (gen_run_state){ 0 }, &err));
+    }
+    TEST_OK(gen_program_fetch_scalar(t->s.p, "loss", &t->loss, &err));
+}
+
+static void pads_as_one_by_one(gen_pad_mode mode, int64_t c, bool training)
+{
+    padded joined, single;
+    run_padded(&joined, padded_net(mode, c, training), c, false);
+    run_padded(&single, padded_net(mode, c, training), c, true);
+    same_values(&joined.s, &single.s, 0);
+    assert_true(joined.loss == single.loss && isfinite(joined.loss));
+    if (training) {
+        assert_int_equal(joined.r.n_of[CUDA_BODY_norm_pad], 3);
+        assert_int_equal(joined.r.n_of[CUDA_BODY_pad], 1); /* of the input */
+        assert_in_range(joined.r.n_of[CUDA_BODY_pad_t], 0, 1);
+        test_note("cuda: three norms with padding behind, %d channels: %d launches, %d of them a norm and padding; "
+                  "%d of 3 adjoints of padding are a launch",
+                  (int)c, joined.r.n_launches, joined.r.n_of[CUDA_BODY_norm_pad], joined.r.n_of[CUDA_BODY_pad_t]);
+    }
+    close_stepped(&joined.s);
+    close_stepped(&single.s);
+}
+
+TEST(cuda_norms_write_into_padding)
+{
+    for (int64_t c = 3; c <= 8; c += 5) {
+        pads_as_one_by_one(GEN_PAD_REFLECT, c, true);
+        pads_as_one_by_one(GEN_PAD_REPLICATE, c, true);
+        pads_as_one_by_one(GEN_PAD_REFLECT, c, false);
+    }
+}
+
 /* ---- what may be joined ----------------------------------------------------------------------------------------------------- */
 
 enum { MAX_CALLS = 40, SLOTS = 12, WIDTH = 9 };

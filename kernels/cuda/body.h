@@ -125,6 +125,27 @@ GEN_DEVICE void store4(float *to, const float from[4])
 #endif
 }
 
+/* One number, or four neighbours; what is not there is 0. */
+GEN_DEVICE void load_some(float to[4], const float *from, int n)
+{
+    to[0] = to[1] = to[2] = to[3] = 0;
+    if (n == 4) load4(to, from);
+    else to[0] = *from;
+}
+
+GEN_DEVICE void store_some(float *to, const float from[4], int n)
+{
+    if (n == 4) store4(to, from);
+    else *to = from[0];
+}
+
+GEN_DEVICE void move_some(float *to, const float *from, int n)
+{
+    float v[4];
+    load_some(v, from, n);
+    store_some(to, v, n);
+}
+
 /* The larger of two, where anything that is not a number is larger than every number. */
 GEN_DEVICE int beats(float x, float best)
 {
@@ -138,11 +159,8 @@ typedef struct fused_tail {
     float act_a;
 } fused_tail;
 
-/* y is element i of the result, in channel k. */
-GEN_DEVICE float tail_of(const fused_tail *tail, int i, int k, float y)
+GEN_DEVICE float tail_act(const fused_tail *tail, float y)
 {
-    if (tail->bias) y += tail->bias[k];
-    if (tail->residual) y += tail->residual[i];
     switch (tail->act) {
     case GEN_OP_RELU: return y < 0 ? 0 : y;
     case GEN_OP_LEAKY: return y > 0 ? y : tail->act_a * y;
@@ -150,6 +168,24 @@ GEN_DEVICE float tail_of(const fused_tail *tail, int i, int k, float y)
     case GEN_OP_TANH: return tanhf(y);
     default: return y;
     }
+}
+
+/* y is element i of the result, in channel k. */
+GEN_DEVICE float tail_of(const fused_tail *tail, int i, int k, float y)
+{
+    if (tail->bias) y += tail->bias[k];
+    if (tail->residual) y += tail->residual[i];
+    return tail_act(tail, y);
+}
+
+/* The same of element i, or of it and its three neighbours. */
+GEN_DEVICE void tail_some(const fused_tail *tail, int i, int k, float y[4], int n)
+{
+    float bias[4] = { 0, 0, 0, 0 }, residual[4] = { 0, 0, 0, 0 };
+    if (tail->bias) load_some(bias, tail->bias + k, n);
+    if (tail->residual) load_some(residual, tail->residual + i, n);
+    GEN_UNROLL
+    for (int v = 0; v < 4; v++) y[v] = tail_act(tail, y[v] + bias[v] + residual[v]);
 }
 
 #endif

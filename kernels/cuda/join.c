@@ -161,6 +161,99 @@ static void put_off(joiner *j, int32_t call)
     j->groups[j->n_groups++] = (group){ chain, call, call, 1 };
 }
 
+/* ---- padding ---------------------------------------------------------------------------------------------------------------- */
+
+static bool any_overlap(const gen_view *views, int32_t n, const gen_view *with)
+{
+    for (int32_t i = 0; i < n; i++)
+        if (views[i].data && overlap(&views[i], with)) return true;
+    return false;
+}
+
+static bool pads_outwards(const gen_call *c)
+{
+    const int32_t *pad = c->attr->window.pad;
+    return pad[0] >= 0 && pad[1] >= 0 && pad[2] >= 0 && pad[3] >= 0;
+}
+
+/* A norm, and the padding of its result, which is written while what the norm reads is still being read. */
+static bool can_pad_norm(const gen_call *norm, const gen_call *pad)
+{
+    return norm->op == GEN_OP_NORM && pad->op == GEN_OP_PAD && norm->out[0].data == pad->in[0].data &&
+           gen_shape_equal(&norm->out[0].shape, &pad->in[0].shape) && pads_outwards(pad) &&
+           !any_overlap(norm->in, norm->n_in, &pad->out[0]) && !any_overlap(&norm->epilogue.bias, 1, &pad->out[0]) &&
+           !any_overlap(&norm->epilogue.residual, 1, &pad->out[0]) && !any_overlap(norm->in, norm->n_in, &norm->out[0]);
+}
+
+static void pad_norm(joiner *j, const gen_call *norm, const gen_call *pad)
+{
+    gen_call *call = &j->out[j->n_out++];
+    gen_attr *attr = gen_arena_alloc(j->arena, sizeof *attr);
+    *call = *norm;
+    call->out = gen_arena_alloc(j->arena, 2 * sizeof *call->out);
+    if (!attr || !call->out) {
+        j->no_memory = true;
+        return;
+    }
+    *attr = *norm->attr;
+    attr->mode = pad->attr->mode;
+    attr->window = pad->attr->window;
+    call->attr = attr;
+    call->n_out = 2;
+    call->out[0] = norm->out[0];
+    call->out[1] = pad->out[0];
+    if (norm->passing) call->out[0].data = NULL;
+}
+
+/* The adjoint of padding, and elementwise work on its result, which reads it once; nothing that is written lies where the padded one does. */
+static bool can_follow_pad_t(const gen_call *pad, const gen_call *c)
+{
+    int32_t reads = 0;
+    if (pad->op != GEN_OP_PAD_T || !is_elementwise(c)) return false;
+    for (int32_t i = 0; i < c->n_in; i++) {
+        const bool same = c->in[i].data == pad->out[0].data;
+        if (same && gen_shape_count(&c->in[i].shape) != gen_shape_count(&pad->out[0].shape)) return false;
+        reads += same;
+    }
+    return reads == 1 && gen_shape_count(&c->out[0].shape) == gen_shape_count(&pad->out[0].shape) &&
+           !any_overlap(c->out, c->n_out, &pad->in[0]) && !any_overlap(c->in, c->n_in, &pad->in[0]) &&
+           !overlap(&pad->in[0], &pad->out[0]);
+}
+
+/* in[0]: padded; in[1] …: the chain's, of which the one that is computed has no data; out[0]: what that is, where anybody else wants it; out[1] …: the
+ * chain's. */
+static void follow_pad_t(joiner *j, const gen_call *pad, const gen_call *c)
+{
+    gen_call *call = &j->out[j->n_out++];
+    const gen_chain *chain = chain_of(j, c);
+    *call = *pad;
+    call->chain = chain;
+    call->in = gen_arena_alloc(j->arena, (size_t)(c->n_in + 1) * sizeof *call->in);
+    call->out = gen_arena_alloc(j->arena, (size_t)(c->n_out + 1) * sizeof *call->out);
+    if (!chain || !call->in || !call->out) {
+        j->no_memory = true;
+        return;
+    }
+    call->in[0] = pad->in[0];
+    call->out[0] = pad->out[0];
+    memcpy(call->in + 1, c->in, (size_t)c->n_in * sizeof *call->in);
+    memcpy(call->out + 1, c->out, (size_t)c->n_out * sizeof *call->out);
+    call->n_in = c->n_in + 1;
+    call->n_out = c->n_out + 1;
+    for (int32_t i = 1; i <= c->n_in; i++)
+        if (call->in[i].data == pad->out[0].data) call->in[i].data = NULL;
+    if (pad->passing || any_overlap(c->out, c->n_out, &pad->out[0])) call->out[0].data = NULL; /* written over */
+}
+
+/* Two calls as one, where they can be. */
+static bool join_padding(joiner *j, const gen_call *first, const gen_call *second)
+{
+    if (can_pad_norm(first, second)) pad_norm(j, first, second);
+    else if (can_follow_pad_t(first, second)) follow_pad_t(j, first, second);
+    else return false;
+    return true;
+}
+
 const gen_call *cuda_join_calls(const gen_call *calls, int32_t *n, gen_arena *arena)
 {
     joiner j = { .calls = calls, .arena = arena };
@@ -174,7 +267,8 @@ const gen_call *cuda_join_calls(const gen_call *calls, int32_t *n, gen_arena *ar
             continue;
         }
         put_out_all(&j);
-        j.out[j.n_out++] = calls[i];
+        if (i + 1 < *n && join_padding(&j, &calls[i], &calls[i + 1])) i++;
+        else j.out[j.n_out++] = calls[i];
     }
     put_out_all(&j);
     *n = j.n_out;

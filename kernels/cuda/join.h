@@ -12,6 +12,13 @@
 
 #include "core/op.h"
 
+/*
+ * Padding is joined, too, with what comes before it or, in the gradient, behind it, so that what is padded is not read again:
+ *
+ *   a GEN_OP_NORM with two outputs   the norm's result (data NULL: nobody else wants it) and the padded one; attr: both's
+ *   a GEN_OP_PAD_T with a chain      in[0] padded, in[1] … the chain's inputs, data NULL for the sums; out[0] the sums (or NULL), out[1] … the chain's
+ */
+
 /* The calls, joined; those that stay alone are as they were. *n becomes smaller. The result lives in the arena, and points into calls. */
 const gen_call *cuda_join_calls(const gen_call *calls, int32_t *n, gen_arena *arena);
 

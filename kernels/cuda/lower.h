@@ -61,6 +61,11 @@ void cuda_emit_sum_of_parts(cuda_launches *list, const float *x, int32_t parts, 
 void cuda_emit_conv(cuda_launches *list, const cudnn_plan *plan, const cudnn_tensors *at);
 
 fused_tail cuda_tail_of(const gen_call *c);
+/* Sizes of a padding; not where anything lies. */
+pad_args cuda_pad_of(const gen_attr *attr, const gen_view *small, const gen_view *large);
+
+/* act(y + bias + residual) of n numbers of so many channels, in place. */
+void cuda_emit_fused(cuda_launches *list, float *y, fused_tail tail, int32_t n, int32_t channels);
 /* What the plan fused behind a call, by itself, on its result. */
 void cuda_emit_tail(const gen_call *c, cuda_launches *list);
 
@@ -77,6 +82,12 @@ static inline float *cuda_out(const gen_call *c)
 static inline int32_t cuda_count(const gen_view *view)
 {
     return (int32_t)gen_shape_count(&view->shape);
+}
+
+/* For accesses of 16 bytes. */
+static inline bool cuda_is_aligned(const void *place)
+{
+    return (uintptr_t)place % 16 == 0;
 }
 
 /* Elements from one place to the next on each axis. */

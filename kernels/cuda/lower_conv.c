@@ -74,16 +74,25 @@ void cuda_emit_conv(cuda_launches *list, const cudnn_plan *plan, const cudnn_ten
 static void emit_turned(cuda_launches *list, const float *x, float *y, int32_t rows, int32_t columns)
 {
     copy_args a = {
-        .x = x, .y = y, .n = rows * columns, .rank = 2, .dim = { columns, rows }, .stride = { 1, columns }
+        .x = x, .y = y, .n = rows * columns, .some = 1, .rank = 2, .dim = { columns, rows }, .stride = { 1, columns }
     };
     EMIT_ITEMS(list, copy, &a);
+}
+
+void cuda_emit_fused(cuda_launches *list, float *y, fused_tail tail, int32_t n, int32_t channels)
+{
+    const bool fours =
+        channels % 4 == 0 && cuda_is_aligned(y) && cuda_is_aligned(tail.bias) && cuda_is_aligned(tail.residual);
+    tail_args a = { y, tail, n, channels, fours ? 4 : 1 };
+    EMIT(list, tail, cuda_item_blocks(n / a.some), &a);
 }
 
 void cuda_emit_tail(const gen_call *c, cuda_launches *list)
 {
     const gen_shape *y = &c->out[0].shape;
-    tail_args a = { cuda_out(c), cuda_tail_of(c), cuda_count(&c->out[0]), (int32_t)y->dim[y->rank - 1] };
-    if (a.tail.bias || a.tail.residual || a.tail.act != GEN_OP_COUNT) EMIT_ITEMS(list, tail, &a);
+    const fused_tail tail = cuda_tail_of(c);
+    if (tail.bias || tail.residual || tail.act != GEN_OP_COUNT)
+        cuda_emit_fused(list, cuda_out(c), tail, cuda_count(&c->out[0]), (int32_t)y->dim[y->rank - 1]);
 }
 
 static void lower_floats(const gen_call *c, cuda_launches *list, const cudnn_plan *plan)

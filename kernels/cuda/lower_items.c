@@ -14,11 +14,6 @@ static void broadcast_strides(const gen_shape *x, const gen_shape *y, int32_t st
         if (x->dim[axis] != 1) stride[axis + y->rank - x->rank] = from[axis];
 }
 
-static bool is_aligned(const void *place)
-{
-    return (uintptr_t)place % 16 == 0;
-}
-
 /* Neighbours of a broadcast input: for a run of the innermost axes its elements lie side by side, or are the same. Fours stay within runs of a multiple
  * of four; longer strides than the run's are multiples of it. */
 static enum chain_way broadcast_way(const chain_args *a, int32_t k)
@@ -30,7 +25,7 @@ static enum chain_way broadcast_way(const chain_args *a, int32_t k)
     }
     for (int32_t axis = a->rank - 1; axis >= 0 && a->stride[k][axis] == 0; axis--) same *= a->dim[axis];
     if (same % 4 == 0) return CHAIN_ONE_AT;
-    return along % 4 == 0 && is_aligned(a->in[k]) ? CHAIN_FOUR_AT : CHAIN_EACH_AT;
+    return along % 4 == 0 && cuda_is_aligned(a->in[k]) ? CHAIN_FOUR_AT : CHAIN_EACH_AT;
 }
 
 static void chain_input(chain_args *a, int32_t k, const gen_view *in, const gen_shape *shape)
@@ -38,7 +33,7 @@ static void chain_input(chain_args *a, int32_t k, const gen_view *in, const gen_
     const int64_t count = gen_shape_count(&in->shape);
     a->in[k] = in->data;
     if (count == a->n) {
-        a->way[k] = is_aligned(in->data) ? CHAIN_FOUR : CHAIN_EACH;
+        a->way[k] = cuda_is_aligned(in->data) ? CHAIN_FOUR : CHAIN_EACH;
     } else if (count == 1) {
         a->way[k] = CHAIN_ONE;
     } else {
@@ -57,7 +52,7 @@ static void chain_shape(chain_args *a, const gen_call *c, const gen_shape *shape
     for (int32_t k = 0; k < c->n_in; k++) chain_input(a, k, &c->in[k], shape);
     for (int32_t k = 0; k < c->n_out; k++) {
         a->out[k] = c->out[k].data;
-        a->out_way[k] = is_aligned(a->out[k]) ? CHAIN_FOUR : CHAIN_EACH;
+        a->out_way[k] = cuda_is_aligned(a->out[k]) ? CHAIN_FOUR : CHAIN_EACH;
     }
 }
 
@@ -77,6 +72,13 @@ void cuda_chain_code(const gen_chain *chain, chain_step code[GEN_CHAIN_MAX_CODE]
     }
 }
 
+static void chain_code(chain_args *a, const gen_chain *chain)
+{
+    a->n_code = chain->n_code;
+    memcpy(a->out_register, chain->out, sizeof a->out_register);
+    cuda_chain_code(chain, a->code);
+}
+
 void lower_chain(const gen_call *c, cuda_launches *list)
 {
     const gen_chain *chain = c->chain;
@@ -86,9 +88,7 @@ void lower_chain(const gen_call *c, cuda_launches *list)
         return;
     }
     chain_shape(&a, c, &chain->shape);
-    a.n_code = chain->n_code;
-    memcpy(a.out_register, chain->out, sizeof a.out_register);
-    cuda_chain_code(chain, a.code);
+    chain_code(&a, chain);
     emit_chain(list, &a);
 }
 
@@ -105,6 +105,14 @@ void lower_elementwise(const gen_call *c, cuda_launches *list)
 
 /* ---- movement ---- */
 
+/* Four neighbours at a time, where these are runs of a multiple of four that begin at one; else one. */
+static int32_t some_of(bool fours, const float *x, const float *y)
+{
+    return fours && cuda_is_aligned(x) && cuda_is_aligned(y) ? 4 : 1;
+}
+
+#define EMIT_SOME(list, name, args) EMIT(list, name, cuda_item_blocks((args)->n / (args)->some), args)
+
 static void copy_shape(copy_args *a, const gen_call *c)
 {
     const gen_shape *y = &c->out[0].shape;
@@ -113,6 +121,16 @@ static void copy_shape(copy_args *a, const gen_call *c)
     a->n = cuda_count(&c->out[0]);
     a->rank = y->rank;
     for (int32_t axis = 0; axis < y->rank; axis++) a->dim[axis] = (int32_t)y->dim[axis];
+}
+
+/* Is the source of each four a four? Its innermost axes lie as in the result for a run of a multiple of four; what is farther out moves by multiples. */
+static bool copies_fours(const copy_args *a)
+{
+    int32_t run = 1, axis = a->rank - 1;
+    for (; axis >= 0 && (a->dim[axis] == 1 || a->stride[axis] == run); axis--) run *= a->dim[axis];
+    bool fours = run % 4 == 0 && a->first % 4 == 0;
+    for (; axis >= 0; axis--) fours = fours && a->stride[axis] % 4 == 0;
+    return fours;
 }
 
 void lower_strided_copy(const gen_call *c, cuda_launches *list)
@@ -129,7 +147,8 @@ void lower_strided_copy(const gen_call *c, cuda_launches *list)
         a.first += (int32_t)c->attr->start[axis] * from[axis];
         a.stride[axis] = (int32_t)c->attr->step[axis] * from[axis];
     }
-    EMIT_ITEMS(list, copy, &a);
+    a.some = some_of(copies_fours(&a), a.x, a.y);
+    EMIT_SOME(list, copy, &a);
 }
 
 void lower_slice_t(const gen_call *c, cuda_launches *list)
@@ -143,24 +162,61 @@ void lower_slice_t(const gen_call *c, cuda_launches *list)
         a.start[axis] = (int32_t)c->attr->start[axis];
         a.step[axis] = (int32_t)c->attr->step[axis];
     }
-    EMIT_ITEMS(list, slice_t, &a);
+    const int32_t last = y->rank - 1;
+    const bool fours =
+        last >= 0 && a.step[last] == 1 && a.start[last] % 4 == 0 && a.dim[last] % 4 == 0 && a.x_dim[last] % 4 == 0;
+    a.some = some_of(fours, a.x, a.y);
+    EMIT_SOME(list, slice_t, &a);
+}
+
+pad_args cuda_pad_of(const gen_attr *attr, const gen_view *small, const gen_view *large)
+{
+    pad_args a = { .mode = attr->mode };
+    a.h = (int32_t)small->shape.dim[1];
+    a.w = (int32_t)small->shape.dim[2];
+    a.p = (int32_t)large->shape.dim[1];
+    a.q = (int32_t)large->shape.dim[2];
+    a.c = (int32_t)small->shape.dim[3];
+    a.top = attr->window.pad[0];
+    a.left = attr->window.pad[1];
+    return a;
+}
+
+/* The adjoint of padding, and the chain that reads it (join.h). */
+static void lower_padded_chain(const gen_call *c, cuda_launches *list)
+{
+    const gen_chain *chain = c->chain;
+    gen_call behind = *c;
+    chain_args a = { 0 };
+    behind.n_in--;
+    behind.in++;
+    behind.n_out--;
+    behind.out++;
+    chain_shape(&a, &behind, &chain->shape);
+    a.padded = cuda_pad_of(c->attr, &c->out[0], &c->in[0]);
+    a.padded.x = cuda_in(c, 0);
+    a.padded.y = cuda_out(c);
+    a.padded.some = some_of(a.padded.c % 4 == 0, a.padded.x, a.padded.y);
+    for (int32_t k = 0; k < behind.n_in; k++)
+        if (!a.in[k]) a.way[k] = CHAIN_PADDED;
+    chain_code(&a, chain);
+    emit_chain(list, &a);
 }
 
 void lower_pad(const gen_call *c, cuda_launches *list)
 {
-    bool back = c->op == GEN_OP_PAD_T;
-    const gen_shape *small = back ? &c->out[0].shape : &c->in[0].shape,
-                    *large = back ? &c->in[0].shape : &c->out[0].shape;
-    pad_args a = { .x = cuda_in(c, 0), .y = cuda_out(c), .n = cuda_count(&c->out[0]), .mode = c->attr->mode };
-    a.h = (int32_t)small->dim[1];
-    a.w = (int32_t)small->dim[2];
-    a.p = (int32_t)large->dim[1];
-    a.q = (int32_t)large->dim[2];
-    a.c = (int32_t)small->dim[3];
-    a.top = c->attr->window.pad[0];
-    a.left = c->attr->window.pad[1];
-    if (back) EMIT_ITEMS(list, pad_t, &a);
-    else EMIT_ITEMS(list, pad, &a);
+    const bool back = c->op == GEN_OP_PAD_T;
+    if (c->chain) {
+        lower_padded_chain(c, list);
+        return;
+    }
+    pad_args a = back ? cuda_pad_of(c->attr, &c->out[0], &c->in[0]) : cuda_pad_of(c->attr, &c->in[0], &c->out[0]);
+    a.x = cuda_in(c, 0);
+    a.y = cuda_out(c);
+    a.n = cuda_count(&c->out[0]);
+    a.some = some_of(a.c % 4 == 0, a.x, a.y);
+    if (back) EMIT_SOME(list, pad_t, &a);
+    else EMIT_SOME(list, pad, &a);
 }
 
 /* Elements of one run of a shape from an axis on. */
@@ -176,8 +232,9 @@ void lower_concat(const gen_call *c, cuda_launches *list)
     int32_t offset = 0, y_run = run_length(&c->out[0].shape, c->attr->axis);
     for (int32_t i = 0; i < c->n_in; i++) {
         int32_t run = run_length(&c->in[i].shape, c->attr->axis);
-        copy_rows_args a = { cuda_in(c, i), cuda_out(c), cuda_count(&c->in[i]), run, y_run, offset };
-        EMIT_ITEMS(list, copy_rows, &a);
+        copy_rows_args a = { cuda_in(c, i), cuda_out(c), cuda_count(&c->in[i]), 1, run, y_run, offset };
+        a.some = some_of(run % 4 == 0 && y_run % 4 == 0 && offset % 4 == 0, a.x, a.y);
+        EMIT_SOME(list, copy_rows, &a);
         offset += run;
     }
 }
@@ -185,8 +242,9 @@ void lower_concat(const gen_call *c, cuda_launches *list)
 void lower_assign(const gen_call *c, cuda_launches *list)
 {
     int32_t n = cuda_count(&c->out[0]);
-    copy_rows_args a = { cuda_in(c, 1), cuda_out(c), n, n, n, 0 };
-    if (a.x != a.y) EMIT_ITEMS(list, copy_rows, &a);
+    copy_rows_args a = { cuda_in(c, 1), cuda_out(c), n, 1, n, n, 0 };
+    a.some = some_of(n % 4 == 0, a.x, a.y);
+    if (a.x != a.y) EMIT_SOME(list, copy_rows, &a);
 }
 
 static int32_t last_axis(const gen_shape *shape)
@@ -200,8 +258,9 @@ void lower_lookup(const gen_call *c, cuda_launches *list)
     float *y = cuda_out(c);
     int32_t n = cuda_count(&c->out[0]), last = last_axis(&c->out[0].shape);
     if (c->op == GEN_OP_GATHER) {
-        gather_args a = { first, cuda_in(c, 1), y, n, (int32_t)c->in[0].shape.dim[0], last };
-        EMIT_ITEMS(list, gather, &a);
+        gather_args a = { first, cuda_in(c, 1), y, n, 1, (int32_t)c->in[0].shape.dim[0], last };
+        a.some = some_of(last % 4 == 0, first, y);
+        EMIT_SOME(list, gather, &a);
     } else if (c->op == GEN_OP_SCATTER_ADD) {
         scatter_add_args a = { first, cuda_in(c, 1), y, n, cuda_count(&c->in[0]), last };
         EMIT_ITEMS(list, scatter_add, &a);

@@ -54,8 +54,7 @@ static bool emit_by_cublaslt(cuda_launches *list, const product_args *p)
     call.workspace = cuda_scratch(list, (int64_t)(plan->workspace_bytes / sizeof(float) + 1));
     cuda_emit(list, CUDA_LIBRARY, 1, &call, sizeof call);
     if (q.relu || p->tail.act == GEN_OP_COUNT) return true;
-    tail_args tail = { p->y, { NULL, NULL, p->tail.act, p->tail.act_a }, p->batch * p->m * p->n, p->n };
-    EMIT_ITEMS(list, tail, &tail);
+    cuda_emit_fused(list, p->y, (fused_tail){ NULL, NULL, p->tail.act, p->tail.act_a }, p->batch * p->m * p->n, p->n);
     return true;
 }
 

@@ -31,7 +31,7 @@ static void add_pointer(filling *f, int32_t s, int32_t k, const gen_view *view)
     bool single = gen_shape_count(&view->shape) == 1;
     f->at[s * f->there.width + k] = view->data;
     if (single) f->segment[s].single |= 1u << k;
-    else if ((uintptr_t)view->data % 16) f->segment[s].four = 0;
+    else if (!cuda_is_aligned(view->data)) f->segment[s].four = 0;
 }
 
 static void start_segment(filling *f, int32_t s, int64_t n)

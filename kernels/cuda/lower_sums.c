@@ -132,7 +132,7 @@ static norm_args norm_of(const gen_call *c)
 {
     const gen_shape *x = &c->in[0].shape;
     norm_args a = {
-        .x = cuda_in(c, 0), .y = cuda_out(c), .groups = c->attr->groups, .eps = (float)c->attr->a, .parts = 1
+        .x = cuda_in(c, 0), .y = cuda_out(c), .groups = c->attr->groups, .eps = (float)c->attr->a, .parts = 1, .some = 1
     };
     a.n = (int32_t)x->dim[0];
     a.c = (int32_t)x->dim[x->rank - 1];
@@ -142,9 +142,18 @@ static norm_args norm_of(const gen_call *c)
     return a;
 }
 
+/* Sums take four channels of one group at a time. */
+static void sum_fours(norm_args *a)
+{
+    const bool fours = a->group_c % 4 == 0 && cuda_is_aligned(a->x) && cuda_is_aligned(a->y) &&
+                       cuda_is_aligned(a->dy) && cuda_is_aligned(a->gamma);
+    a->some = fours ? 4 : 1;
+}
+
 void lower_norm_stats(const gen_call *c, cuda_launches *list)
 {
     norm_args a = norm_of(c);
+    sum_fours(&a);
     EMIT(list, norm_stats, divide_up((int64_t)a.n * a.groups, a.rows), &a);
 }
 
@@ -155,7 +164,20 @@ void lower_norm(const gen_call *c, cuda_launches *list)
     a.gamma = cuda_in(c, 2);
     a.beta = cuda_in(c, 3);
     a.tail = cuda_tail_of(c);
-    EMIT(list, norm, cuda_item_blocks(cuda_count(&c->out[0])), &a);
+    const bool padded = c->n_out == 2; /* join.h */
+    const bool fours = a.c % 4 == 0 && cuda_is_aligned(a.x) && cuda_is_aligned(a.y) && cuda_is_aligned(a.gamma) &&
+                       cuda_is_aligned(a.beta) && cuda_is_aligned(a.tail.bias) && cuda_is_aligned(a.tail.residual) &&
+                       (!padded || cuda_is_aligned(c->out[1].data));
+    a.some = fours ? 4 : 1;
+    if (!padded) {
+        EMIT(list, norm, cuda_item_blocks(cuda_count(&c->out[0]) / a.some), &a);
+        return;
+    }
+    norm_pad_args both = { a, cuda_pad_of(c->attr, &c->out[0], &c->out[1]) };
+    both.pad.y = c->out[1].data;
+    both.pad.n = cuda_count(&c->out[1]);
+    both.pad.some = a.some;
+    EMIT(list, norm_pad, cuda_item_blocks(both.pad.n / a.some), &both);
 }
 
 void lower_norm_dx(const gen_call *c, cuda_launches *list)
@@ -164,6 +186,7 @@ void lower_norm_dx(const gen_call *c, cuda_launches *list)
     a.stats = cuda_in(c, 1);
     a.gamma = cuda_in(c, 2);
     a.dy = cuda_in(c, 3);
+    sum_fours(&a);
     EMIT(list, norm_dx, divide_up((int64_t)a.n * a.groups, a.rows), &a);
 }
 
