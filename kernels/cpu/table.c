@@ -41,13 +41,13 @@ typedef struct vec_row {
 #undef CPU_VEC
 #endif
 
-#define BF16(X)                                                                                                        \
-    X(MATMUL, matmul_packed)                                                                                           \
-    X(CONV2D, conv2d_direct)                                                                                           \
-    X(CONV2D_T, conv2d_t_direct)                                                                                       \
-    X(CONV2D_W, conv2d_w_pairs) X(LSTM, lstm) X(LSTM_DX, lstm_dx) X(GRU, gru) X(GRU_DX, gru_dx)
+/* The bodies of bf16/, and those of vec/ that know its words (words.h). */
+// clang-format off
+#define BF16(X) X(MATMUL, matmul_packed) X(CONV2D, conv2d_direct) X(CONV2D_T, conv2d_t_direct) X(CONV2D_W, conv2d_w_pairs) \
+    X(LSTM, lstm) X(LSTM_DX, lstm_dx) X(GRU, gru) X(GRU_DX, gru_dx)
+// clang-format on
 
-#ifdef GEN_CPU_BF16 /* the bodies of bf16/, and those of vec/ that know its words */
+#ifdef GEN_CPU_BF16
 #define X(id, symbol) extern const cpu_kernel cpu_##symbol##_avx512_bf16;
 BF16(X)
 #undef X
