@@ -10,7 +10,7 @@
 
 // clang-format off
 const gen_option cli_option_rows[] = {
-    { "output",         OPT_STRING, O(output),     "",     0, 0, NULL, "FILE", "what the verb writes (also -o); of pictures a grid (.png), an array (.npy), or one each (folder/)", 0 },
+    { "output",         OPT_STRING, O(output),     "",     0, 0, NULL, "FILE", "what the verb writes (also -o); of many pictures a grid (.png), an array (.npy), or a folder (name/)", 0 },
     { "data",           OPT_STRING, O(data),       "",     0, 0, NULL, NULL, "other data than the run was trained on", 0 },
     { "resume",         OPT_STRING, O(resume),     "",     0, 0, NULL, "RUN", "go on with a run; no other option is needed", 0 },
     { "preset",         OPT_STRING, O(preset),     "",     0, 0, NULL, NULL, "a published configuration (gen list shows them)", 0 },
