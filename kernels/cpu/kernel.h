@@ -71,4 +71,18 @@ int32_t cpu_kernel_ways(const cpu_kernel *kernel, const gen_call *call);
 /* The double-precision reference. */
 const cpu_kernel *cpu_kernel_ref64(gen_op op);
 
+/* What setups count with; b of ceil_div is positive. */
+static inline int64_t ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+static inline int64_t max64(int64_t a, int64_t b)
+{
+    return a > b ? a : b;
+}
+static inline int64_t min64(int64_t a, int64_t b)
+{
+    return a < b ? a : b;
+}
+
 #endif

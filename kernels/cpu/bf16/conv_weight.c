@@ -30,19 +30,6 @@ typedef struct plan {
     int64_t dy_pairs, dw_floats;                    /* packed dy; a result */
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-static int64_t max64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static plan make_plan(const gen_call *c)
 {
     const gen_shape *x = &c->in[0].shape, *dy = &c->in[1].shape;

@@ -28,19 +28,6 @@ typedef struct plan {
     bool late_a, late_b;             /* packed by the parts */
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-static int64_t max64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t tile_pairs(const plan *p, int64_t rows)
 {
     return ceil_div(p->pairs, PAIR_GROUP) * rows * PAIR_GROUP;

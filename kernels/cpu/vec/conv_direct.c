@@ -40,19 +40,6 @@ typedef struct plan {
     phase_plan phase[MAX_PHASES];
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-static int64_t max64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Ways that may be measured: half of BLOCK_BYTES, as 0 takes, twice as much. */
 enum { WAY_SMALL = 1, WAY_LARGE = 3, N_WAYS = 3 };
 

@@ -22,19 +22,6 @@ enum {
     PLANE_BYTES = 256 * 1024, /* transposed rows of a part */
 };
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-static int64_t max64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* First and one past the last input offset of an axis' taps; false where they are not neighbours. */
 static bool neighbours(const conv_axis *a, int32_t *first, int32_t *end)
 {

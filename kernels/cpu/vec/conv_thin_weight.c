@@ -28,11 +28,6 @@ typedef struct plan {
     const gen_window *win;
 } plan;
 
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static plan make_plan(const gen_call *c)
 {
     const int64_t *x = c->in[0].shape.dim, *dy = c->in[1].shape.dim;

@@ -45,19 +45,6 @@ typedef struct plan {
     int64_t v_phase; /* by panels: between output phases of V */
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-static int64_t max64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t groups_of(const plan *p, int f)
 {
     return ceil_div(p->tiles[f], p->w.rows);

@@ -26,19 +26,6 @@ typedef struct plan {
     int64_t dw_floats;
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-static int64_t max64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Tiles of a block: V and D of many planes take the place of few. */
 VEC_INLINE int tile_block(const wino_scheme s)
 {

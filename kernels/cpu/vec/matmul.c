@@ -36,19 +36,6 @@ typedef struct plan {
     bool narrow;
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-static int64_t max64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* The packing, and a matrix cut into about so many parts. */
 static void divide(plan *p, int32_t parts)
 {

@@ -14,15 +14,6 @@
 
 enum { PART_ELEMENTS = 16384 };
 
-static int64_t max64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* A walk: n[i] steps of to[i] and from[i] floats, outermost first. */
 typedef struct walk {
     int rank;

@@ -27,19 +27,6 @@ typedef struct plan {
     int32_t chunks; /* of the pixels of one sample */
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-static int64_t max64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static plan make_plan(const gen_call *c)
 {
     const gen_shape *x = &c->in[0].shape;

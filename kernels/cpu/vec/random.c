@@ -11,11 +11,6 @@
 
 enum { LANES = 16, ROUNDS = 10 };
 
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 static int64_t samples_of(const gen_shape *y)
 {
     return y->rank ? y->dim[0] : 1;

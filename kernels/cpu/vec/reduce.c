@@ -29,19 +29,6 @@ typedef struct plan {
     int32_t blocks, chunks;
 } plan;
 
-static int64_t ceil_div(int64_t a, int64_t b)
-{
-    return (a + b - 1) / b;
-}
-static int64_t max64(int64_t a, int64_t b)
-{
-    return a > b ? a : b;
-}
-static int64_t min64(int64_t a, int64_t b)
-{
-    return a < b ? a : b;
-}
-
 /* Axes as [A][R][B]; axes of size 1 belong anywhere. false: reduced axes have kept ones between them. */
 static bool split_axes(const gen_call *c, plan *p)
 {
