@@ -42,12 +42,14 @@ VEC_INLINE void tile_step(const int rows, const float *restrict a, const float *
     }
 }
 
+/* One loop for whole and partial groups: with a second one for the rest, gcc keeps acc in other registers in each, and moves them between all groups. */
 VEC_INLINE void tile_product(const int rows, int64_t depth, const float *restrict a, const float *restrict b,
                              vecf acc[][TILE_VECS])
 {
-    for (; depth >= TILE_GROUP; depth -= TILE_GROUP, a += rows * TILE_GROUP)
-        for (int k = 0; k < TILE_GROUP; k++, b += TILE_COLS) tile_step(rows, a + k, b, acc);
-    for (int k = 0; k < depth; k++, b += TILE_COLS) tile_step(rows, a + k, b, acc);
+    for (; depth > 0; depth -= TILE_GROUP, a += rows * TILE_GROUP) {
+        const int64_t n = depth < TILE_GROUP ? depth : TILE_GROUP;
+        for (int64_t k = 0; k < n; k++, b += TILE_COLS) tile_step(rows, a + k, b, acc);
+    }
 }
 
 /* The same for a panel b that streams from beyond L2: the next lines are asked for early. Reads no memory past b itself. */
@@ -55,13 +57,14 @@ VEC_INLINE void tile_product_stream(const int rows, int64_t depth, const float *
                                     vecf acc[][TILE_VECS])
 {
     enum { AHEAD = 1024 }; /* floats; longer distances were worse */
-    for (; depth >= TILE_GROUP; depth -= TILE_GROUP, a += rows * TILE_GROUP)
-        for (int k = 0; k < TILE_GROUP; k++, b += TILE_COLS) {
+    for (; depth > 0; depth -= TILE_GROUP, a += rows * TILE_GROUP) {
+        const int64_t n = depth < TILE_GROUP ? depth : TILE_GROUP;
+        for (int64_t k = 0; k < n; k++, b += TILE_COLS) {
             VEC_UNROLL
             for (int j = 0; j < TILE_COLS; j += 16) __builtin_prefetch(b + AHEAD + j, 0, 2);
             tile_step(rows, a + k, b, acc);
         }
-    for (int k = 0; k < depth; k++, b += TILE_COLS) tile_step(rows, a + k, b, acc);
+    }
 }
 
 /* n_last: columns of the last vector, VEC_W when it is whole (a constant there). */
