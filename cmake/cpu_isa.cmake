@@ -7,7 +7,7 @@ include(cmake/cpu_vec.cmake OPTIONAL) # sets CPU_VEC_SOURCES, CPU_BF16_SOURCES
 include(CheckCCompilerFlag)
 
 set(CPU_FLAGS_base -msse2)
-set(CPU_FLAGS_avx2 ${CPU_FLAGS_base} -mavx2 -mfma)
+set(CPU_FLAGS_avx2 ${CPU_FLAGS_base} -mavx2 -mfma -mprfchw)
 set(CPU_FLAGS_avx512 ${CPU_FLAGS_avx2} -mavx512f -mavx512bw -mavx512dq -mavx512vl -mprefer-vector-width=512)
 
 # An object library of kernels whose objects end up in whatever links to target.

@@ -154,13 +154,14 @@ gen_node *gen_conv2d_w(gen_graph *g, gen_node *x, gen_node *dy, gen_window windo
 /* ---- whole sequences, time first --------------------------------------------------------------------------------------- */
 /* A long short-term memory over T steps (Hochreiter & Schmidhuber 1997; gates in PyTorch's order i f g o):
  *   i f g o = xg[t] + h w, through sigmoid sigmoid tanh sigmoid;  c = f c + i g;  h = o tanh c
- * xg[T,N,4H]: inputs times their weights, plus bias. w[H,4H], h0, c0[N,H] -> planes [6,T,N,H]: i f g o c h of every step. First gradients only. */
+ * xg[T,N,4H]: inputs times their weights, plus bias. w[H,4H], h0, c0[N,H] -> [6,T,N,H]: the gates i f g o of every step as
+ * [T,N,4,H] (what a step needs of a sample lies together), then planes c and h. First gradients only. */
 gen_node *gen_lstm(gen_graph *g, gen_node *xg, gen_node *w, gen_node *h0, gen_node *c0);
 /* A gated recurrent unit (Cho et al. 2014, in PyTorch's form; gates r z n):
  *   r, z = sigmoid(xg[t] + h w + b);  q = h w_n + b_n;  n = tanh(xg_n + r q);  h = (1 - z) n + z h
- * xg[T,N,3H], w[H,3H], b[3H], h0[N,H] -> planes [5,T,N,H]: r z n q h. First gradients only. */
+ * xg[T,N,3H], w[H,3H], b[3H], h0[N,H] -> [5,T,N,H]: r z n q as [T,N,4,H], then plane h. First gradients only. */
 gen_node *gen_gru(gen_graph *g, gen_node *xg, gen_node *w, gen_node *b, gen_node *h0);
-/* plane i of [P,T,N,H] -> [T,N,H] */
+/* Plane i of [P,T,N,H] -> [T,N,H]: 4 is c and 5 is h of an lstm, 4 is h of a gru. */
 gen_node *gen_plane(gen_graph *g, gen_node *planes, int32_t i);
 
 /* ---- resampling of x[N,H,W,C] -------------------------------------------------------------------------------------- */

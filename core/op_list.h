@@ -56,9 +56,9 @@ OP(CONV2D_T,    conv2d_t,     2, conv2d_t,   conv2d_t,    0,                    
 OP(CONV2D_W,    conv2d_w,     2, conv2d_w,   conv2d_w,    0,                    F32, "adjoint of conv2d in w")
 
 /* whole sequences: [T,N,..], T steps of time */
-OP(LSTM,        lstm,         4, lstm,       lstm,        0,                    F32, "y[6,T,N,H]: planes i f g o c h of T steps; in: xg[T,N,4H] w[H,4H] h0 c0[N,H]")
+OP(LSTM,        lstm,         4, lstm,       lstm,        0,                    F32, "y[6,T,N,H]: gates i f g o as [T,N,4,H], planes c h; in: xg[T,N,4H] w[H,4H] h0 c0[N,H]")
 OP(LSTM_DX,     lstm_dx,      4, lstm_dx,    none,        0,                    F32, "y[T+1,N,4H]: gradient in xg; row T: that in c0, zeros; in: y w c0 dy[P,T,N,H] of P planes")
-OP(GRU,         gru,          4, gru,        gru,         0,                    F32, "y[5,T,N,H]: planes r z n q h of T steps; in: xg[T,N,3H] w[H,3H] b[3H] h0[N,H]")
+OP(GRU,         gru,          4, gru,        gru,         0,                    F32, "y[5,T,N,H]: gates r z n q as [T,N,4,H], plane h; in: xg[T,N,3H] w[H,3H] b[3H] h0[N,H]")
 OP(GRU_DX,      gru_dx,       4, gru_dx,     none,        0,                    F32, "y[T+1,N,4H]: gradient before r z n q; row T: that in h0, zeros; in: y w h0 dy[P,T,N,H] of P planes")
 /* resampling on [N,H,W,C] */
 OP(SUM_POOL,    sum_pool,     1, pool,       sum_pool,    0,                    F32, "y[n,p,q,c] = sum over the window of x")

@@ -131,10 +131,11 @@ static double factors(float a, float b)
     return op_bf16_of((double)a) * op_bf16_of((double)b);
 }
 
-/* y of plane k */
+/* y of plane k: the first four, the gates, lie as [T,N,4,H] */
 static double at(const layer *l, int k, int t, int n, int u)
 {
-    return (double)l->y[k * PLANE + (t * SAMPLES + n) * UNITS + u];
+    const int row = t * SAMPLES + n;
+    return (double)l->y[k < 4 ? (row * 4 + k) * UNITS + u : k * PLANE + row * UNITS + u];
 }
 
 static void check_forward(const layer *l, int t, int n, int u)

@@ -426,7 +426,7 @@ TEST(op_recurrent_layers_are_right_on_every_rung)
             { .op = GEN_OP_LSTM_DX,
               .n_in = 4,
               .in = { lstm, GEN_SHAPE(h, 4 * h), state, two },
-              .attr.start = { 3 },
+              .attr.start = { 4 },
               .tolerance = 2e-5 },
             { .op = GEN_OP_GRU_DX,
               .n_in = 4,

@@ -39,6 +39,12 @@ gen_status infer_gru(const gen_node *y, gen_shape *out, gen_error *err)
     return GEN_OK;
 }
 
+/* dy of n planes from `first` on: of the first four, which the gates share, all or none */
+static bool may_be_given(int64_t first, int64_t n)
+{
+    return first >= 4 || (first == 0 && n >= 4);
+}
+
 /* in: planes, w, state, dy: of the planes from start[0] on */
 static gen_status infer_dx(const gen_node *y, gen_shape *out, gen_error *err)
 {
@@ -47,8 +53,10 @@ static gen_status infer_dx(const gen_node *y, gen_shape *out, gen_error *err)
     GEN_TRY(op_need_rank(y, 3, 4, "dy", err));
     gen_shape given = *planes;
     given.dim[0] = dy->dim[0];
-    if (!gen_shape_equal(&given, dy) || y->attr.start[0] < 0 || y->attr.start[0] + dy->dim[0] > planes->dim[0])
-        return gen_fail(err, GEN_BAD_SHAPE, "dy must have the shape of the planes, or of some that follow each other");
+    if (!gen_shape_equal(&given, dy) || !may_be_given(y->attr.start[0], dy->dim[0]) ||
+        y->attr.start[0] + dy->dim[0] > planes->dim[0])
+        return gen_fail(err, GEN_BAD_SHAPE,
+                        "dy must have the shape of the planes, or of some that follow each other, all gates or none");
     *out = GEN_SHAPE(planes->dim[1] + 1, planes->dim[2], 4 * planes->dim[3]);
     return GEN_OK;
 }
@@ -96,7 +104,8 @@ static gen_node *back_through_time(gen_graph *g, gen_op op, gen_node *y, gen_nod
     if (dy->op == GEN_OP_SLICE_T) {
         gen_shape planes = dy->in[0]->shape;
         planes.dim[0] = dy->shape.dim[0];
-        if (gen_shape_equal(&planes, &dy->shape) && dy->attr.step[0] == 1) {
+        if (gen_shape_equal(&planes, &dy->shape) && dy->attr.step[0] == 1 &&
+            may_be_given(dy->attr.start[0], dy->in[0]->shape.dim[0])) {
             attr.start[0] = dy->attr.start[0];
             dy = dy->in[0];
         }

@@ -219,7 +219,8 @@ void lower_lstm(const gen_call *c, cuda_launches *list)
     for (int32_t t = 0; t < s.t; t++) {
         const float *h = t ? y + 5 * s.plane + (t - 1) * step : cuda_in(c, 2);
         a.before = t ? y + 4 * s.plane + (t - 1) * step : cuda_in(c, 3);
-        a.y = y + t * step;
+        a.y = y;
+        a.done = t * step;
         emit_step(list, &s, h, cuda_in(c, 1), 4 * s.h, NULL, cuda_in(c, 0) + t * 4 * step, gates);
         EMIT_ITEMS(list, lstm_cell, &a);
     }
@@ -235,7 +236,8 @@ void lower_gru(const gen_call *c, cuda_launches *list)
     for (int32_t t = 0; t < s.t; t++) {
         a.before = t ? y + 4 * s.plane + (t - 1) * step : cuda_in(c, 3);
         a.x = cuda_in(c, 0) + t * 3 * step;
-        a.y = y + t * step;
+        a.y = y;
+        a.done = t * step;
         emit_step(list, &s, a.before, cuda_in(c, 1), 3 * s.h, cuda_in(c, 2), NULL, gates);
         EMIT_ITEMS(list, gru_cell, &a);
     }
@@ -245,8 +247,9 @@ void lower_gru(const gen_call *c, cuda_launches *list)
 static void set_step_back(cell_args *a, const gen_call *c, const layer *s, int32_t t, int32_t before)
 {
     const int32_t step = s->n * s->h;
-    a->planes = cuda_in(c, 0) + t * step;
-    a->dy = cuda_in(c, 3) + t * step;
+    a->planes = cuda_in(c, 0);
+    a->dy = cuda_in(c, 3);
+    a->done = t * step;
     a->first = (int32_t)c->attr->start[0];
     a->end = a->first + (int32_t)c->in[3].shape.dim[0];
     a->before = t ? cuda_in(c, 0) + before * s->plane + (t - 1) * step : cuda_in(c, 2);

@@ -27,21 +27,28 @@ static void planes_setup(const gen_call *c, cpu_work *w)
     w->thread_bytes = 8 * (size_t)s.h * sizeof(double);
 }
 
-static REAL *plane_at(const sizes *s, REAL *planes, int64_t plane, int64_t t, int64_t n)
+/* Where unit 0 of plane k is: the gates, which are the first four, lie as [T,N,4,H]. */
+static int64_t place(const sizes *s, int64_t k, int64_t t, int64_t n)
 {
-    return planes + ((plane * s->t + t) * s->n + n) * s->h;
+    return (k < 4 ? (t * s->n + n) * 4 + k : (k * s->t + t) * s->n + n) * s->h;
 }
 
-static const REAL *plane_in(const gen_call *c, int32_t input, const sizes *s, int64_t plane, int64_t t, int64_t n)
+static REAL *plane_at(const sizes *s, REAL *planes, int64_t plane, int64_t t, int64_t n)
 {
-    return ref_in(c, input) + ((plane * s->t + t) * s->n + n) * s->h;
+    return planes + place(s, plane, t, n);
+}
+
+static const REAL *plane_in(const gen_call *c, const sizes *s, int64_t plane, int64_t t, int64_t n)
+{
+    return ref_in(c, 0) + place(s, plane, t, n);
 }
 
 /* Unit u's gradient in a plane: 0 where it was not given. */
 static double dy_at(const gen_call *c, const sizes *s, int64_t plane, int64_t t, int64_t n, int64_t u)
 {
-    int64_t given = plane - c->attr->start[0];
-    return given < 0 || given >= c->in[3].shape.dim[0] ? 0 : (double)plane_in(c, 3, s, given, t, n)[u];
+    int64_t first = c->attr->start[0], given = plane - first;
+    if (given < 0 || given >= c->in[3].shape.dim[0]) return 0;
+    return (double)ref_in(c, 3)[place(s, plane, t, n) - first * s->t * s->n * s->h + u];
 }
 
 static double sigmoid(double x)
@@ -98,10 +105,10 @@ static void lstm_dx_sample(const gen_call *c, const sizes *s, int64_t n, double 
         for (int64_t u = 0; u < h; u++) {
             double v[6], d[6];
             for (int64_t k = 0; k < 6; k++) {
-                v[k] = (double)plane_in(c, 0, s, k, t, n)[u];
+                v[k] = (double)plane_in(c, s, k, t, n)[u];
                 d[k] = dy_at(c, s, k, t, n, u);
             }
-            double before = (double)(t ? plane_in(c, 0, s, 4, t - 1, n) : ref_in(c, 2) + n * h)[u];
+            double before = (double)(t ? plane_in(c, s, 4, t - 1, n) : ref_in(c, 2) + n * h)[u];
             double i = v[0], f = v[1], g = v[2], o = v[3], th = tanh(v[4]), dy = dh[u] + d[5];
             double cell = dc[u] + d[4] + dy * o * (1 - th * th);
             da[u] = (REAL)((cell * g + d[0]) * i * (1 - i));
@@ -172,10 +179,10 @@ static void gru_dx_sample(const gen_call *c, const sizes *s, int64_t n, double *
         for (int64_t u = 0; u < h; u++) {
             double v[5], d[5];
             for (int64_t k = 0; k < 5; k++) {
-                v[k] = (double)plane_in(c, 0, s, k, t, n)[u];
+                v[k] = (double)plane_in(c, s, k, t, n)[u];
                 d[k] = dy_at(c, s, k, t, n, u);
             }
-            double before = (double)(t ? plane_in(c, 0, s, 4, t - 1, n) : ref_in(c, 2) + n * h)[u];
+            double before = (double)(t ? plane_in(c, s, 4, t - 1, n) : ref_in(c, 2) + n * h)[u];
             double r = v[0], z = v[1], new = v[2], q = v[3], dy = dh[u] + d[4];
             double dn = (dy * (1 - z) + d[2]) * (1 - new *new);
             da[u] = (REAL)((dn * q + d[0]) * r * (1 - r));

@@ -19,12 +19,16 @@
 enum {
     FORWARD_ROWS =
         VEC_ISA == 3 ? 6 : 2, /* samples of a register tile: 4 gates wide forward, TILE_VECS vectors backward */
+    FEW_ROWS = VEC_ISA == 3 ? 4 : 2,
     BACKWARD_ROWS = VEC_ISA == 3 ? 12 : 4,
     SOME_ROWS = VEC_ISA == 3 ? 8 : 4,
     MAX_GATES = 4,
-    AHEAD_ROWS = 2, /* of the gates' gradients, that are asked for again (tile_back) */
-    STATE = 0,      /* w->i: floats before the state that the backward pass carries from step to step */
-    HANDED, /* and before the gates' gradients that a step hands to the one before, twice: of odd and of even steps */
+    AHEAD_GROUPS = 4, /* of what another thread has just handed over, and has in its L2 */
+    AHEAD_ROWS = 2,   /* of the gates' gradients, that are asked for again (tile_back) */
+    STATE = 0,        /* w->i: floats before the state that the backward pass carries from step to step */
+    HANDED, /* and before the gates' gradients that a step hands to the one before, of STEPS_KEPT steps in turns */
+    STEPS_KEPT =
+        8, /* with 2, both threads still have the lines in L2 when they are written again, and asking early for a shared line is no use */
 };
 
 typedef struct sizes {
@@ -99,16 +103,18 @@ VEC_INLINE void leave(const step_at *at, int64_t n, vecf state)
 
 /* What a row of a tile reads and writes beside the product lies far apart in memory: it is asked for while the product keeps the multipliers busy. */
 typedef struct ahead {
-    const float *in, *out; /* of the first row: gates' inputs gates H a row, h apart; planes H a row, plane apart */
+    const float *in, *out; /* of the first row: gates' inputs gates H a row, h apart; gates 4 H a row, h apart */
+    const float *states;   /* planes H a row, plane apart */
     int64_t h, plane;
-    int gates;
+    int gates, planes;
     bool zeros;
 } ahead;
 
 VEC_INLINE void ask_for(const ahead *next, int64_t row)
 {
     for (int g = 0; g < next->gates; g++) __builtin_prefetch(next->in + (row * next->gates + g) * next->h, 0, 3);
-    for (int k = 0; k < next->gates + 2; k++) __builtin_prefetch(next->out + row * next->h + k * next->plane, 1, 3);
+    for (int g = 0; g < 4; g++) __builtin_prefetch(next->out + (row * 4 + g) * next->h, 1, 3);
+    for (int k = 0; k < next->planes; k++) __builtin_prefetch(next->states + row * next->h + k * next->plane, 1, 3);
 }
 
 /* acc[r][gate] = sum_k before[r][k] w[k][gate], 0 without a state */
@@ -142,11 +148,12 @@ VEC_INLINE void recur(const int rows, const int gates, const word *restrict befo
 VEC_INLINE void lstm_tile(const int rows, const gen_call *c, const sizes *s, step_at at, int64_t n, const word *packed)
 {
     const int64_t h = s->h, plane = s->t * s->n * h;
-    float *y = (float *)c->out[0].data + (at.t * s->n + n) * h;
-    const float *cell = at.t ? y + 4 * plane - s->n * h : (const float *)c->in[3].data + n * h;
+    float *gates = (float *)c->out[0].data + (at.t * s->n + n) * 4 * h + at.u,
+          *y = (float *)c->out[0].data + 4 * plane + (at.t * s->n + n) * h;
+    const float *cell = at.t ? y - s->n * h : (const float *)c->in[3].data + n * h;
     const float *x = (const float *)c->in[0].data + (at.t * s->n + n) * 4 * h + at.u;
     vecf a[FORWARD_ROWS][MAX_GATES];
-    recur(rows, 4, at.before + n * at.ld, at.ld, packed, &(ahead){ x, y + at.u, h, plane, 4, at.zeros }, a);
+    recur(rows, 4, at.before + n * at.ld, at.ld, packed, &(ahead){ x, gates, y + at.u, h, plane, 4, 2, at.zeros }, a);
     for (int r = 0; r < rows; r++) {
         float *to = y + r * h + at.u;
         const float *in = x + r * 4 * h;
@@ -155,12 +162,13 @@ VEC_INLINE void lstm_tile(const int rows, const gen_call *c, const sizes *s, ste
              g = vec_gate_tanh(a[r][2] + load_some(in + 2 * h, at.some)),
              o = vec_gate_sigmoid(a[r][3] + load_some(in + 3 * h, at.some));
         vecf now = vec_fma(f, load_some(cell + r * h + at.u, at.some), i * g), state = o * vec_gate_tanh(now);
-        store_some(to, i, at.some);
-        store_some(to + plane, f, at.some);
-        store_some(to + 2 * plane, g, at.some);
-        store_some(to + 3 * plane, o, at.some);
-        store_some(to + 4 * plane, now, at.some);
-        store_some(to + 5 * plane, state, at.some);
+        float *gate = gates + r * 4 * h;
+        store_some(gate, i, at.some);
+        store_some(gate + h, f, at.some);
+        store_some(gate + 2 * h, g, at.some);
+        store_some(gate + 3 * h, o, at.some);
+        store_some(to, now, at.some);
+        store_some(to + plane, state, at.some);
         leave(&at, n + r, state);
     }
 }
@@ -168,12 +176,13 @@ VEC_INLINE void lstm_tile(const int rows, const gen_call *c, const sizes *s, ste
 VEC_INLINE void gru_tile(const int rows, const gen_call *c, const sizes *s, step_at at, int64_t n, const word *packed)
 {
     const int64_t h = s->h, plane = s->t * s->n * h;
-    float *y = (float *)c->out[0].data + (at.t * s->n + n) * h;
-    const float *state = at.t ? y + 4 * plane - s->n * h : (const float *)c->in[3].data + n * h;
+    float *gates = (float *)c->out[0].data + (at.t * s->n + n) * 4 * h + at.u,
+          *y = (float *)c->out[0].data + 4 * plane + (at.t * s->n + n) * h;
+    const float *state = at.t ? y - s->n * h : (const float *)c->in[3].data + n * h;
     const float *x = (const float *)c->in[0].data + (at.t * s->n + n) * 3 * h + at.u;
     const float *bias = (const float *)c->in[2].data + at.u;
     vecf a[FORWARD_ROWS][MAX_GATES];
-    recur(rows, 3, at.before + n * at.ld, at.ld, packed, &(ahead){ x, y + at.u, h, plane, 3, at.zeros }, a);
+    recur(rows, 3, at.before + n * at.ld, at.ld, packed, &(ahead){ x, gates, y + at.u, h, plane, 3, 1, at.zeros }, a);
     for (int r = 0; r < rows; r++) {
         float *to = y + r * h + at.u;
         const float *in = x + r * 3 * h;
@@ -181,12 +190,13 @@ VEC_INLINE void gru_tile(const int rows, const gen_call *c, const sizes *s, step
         vecf reset = vec_gate_sigmoid(a[r][0] + load_some(bias, at.some) + load_some(in, at.some)),
              z = vec_gate_sigmoid(a[r][1] + load_some(bias + h, at.some) + load_some(in + h, at.some));
         vecf new = vec_gate_tanh(vec_fma(reset, q, load_some(in + 2 * h, at.some)));
-        store_some(to, reset, at.some);
-        store_some(to + plane, z, at.some);
-        store_some(to + 2 * plane, new, at.some);
-        store_some(to + 3 * plane, q, at.some);
+        float *gate = gates + r * 4 * h;
+        store_some(gate, reset, at.some);
+        store_some(gate + h, z, at.some);
+        store_some(gate + 2 * h, new, at.some);
+        store_some(gate + 3 * h, q, at.some);
         vecf now = vec_fma(z, load_some(state + r * h + at.u, at.some) - new, new);
-        store_some(to + 4 * plane, now, at.some);
+        store_some(to, now, at.some);
         leave(&at, n + r, now);
     }
 }
@@ -253,7 +263,9 @@ VEC_INLINE void run_forward(const bool gru, const gen_call *c, const cpu_job *jo
     }
     at.zeros = at.t == 0 && all_zeros(before, s.n * s.h);
     find_states(before, &s, job, &at);
-    for (; n + FORWARD_ROWS <= s.n; n += FORWARD_ROWS) tile_forward(FORWARD_ROWS, gru, c, &s, at, n, packed);
+    for (; n + FORWARD_ROWS <= s.n && s.n - n != 2 * FEW_ROWS; n += FORWARD_ROWS)
+        tile_forward(FORWARD_ROWS, gru, c, &s, at, n, packed);
+    for (; n + FEW_ROWS <= s.n; n += FEW_ROWS) tile_forward(FEW_ROWS, gru, c, &s, at, n, packed);
     for (; n + 2 <= s.n; n += 2) tile_forward(2, gru, c, &s, at, n, packed);
     if (n < s.n) tile_forward(1, gru, c, &s, at, n, packed);
 }
@@ -290,7 +302,7 @@ static void backward_setup(const gen_call *c, cpu_work *w)
     for (int i = 0; i < CPU_MAX_PHASES; i++) w->parts[i] = (int32_t)panels;
     w->i[STATE] = panels * depth * TILE_COLS;
     w->i[HANDED] = w->i[STATE] + s.n * panels * TILE_COLS;
-    w->shared_bytes = (size_t)(w->i[HANDED] + 2 * s.n * depth) * sizeof(word); /* as large as a float */
+    w->shared_bytes = (size_t)(w->i[HANDED] + STEPS_KEPT * s.n * depth) * sizeof(word); /* as large as a float */
 }
 
 /* Columns of w of the panel's units: to[gate Hp + k][unit] = w[unit][gate H + k], zeros past H */
@@ -304,19 +316,26 @@ static void pack_panel(const gen_call *c, const sizes *s, int64_t panel, word *t
         word_put_columns(to + gate * padded(s->h) / WORD_FLOATS * TILE_COLS, w + gate * s->h, columns, s->h, n);
 }
 
-typedef struct back_at { /* one vector of units of one sample at one step */
-    const float *y, *dy; /* planes of it; of dy those from first to end exist */
+typedef struct back_at {    /* one vector of units of one sample at one step */
+    const float *gates, *y; /* gates h apart, planes from the fifth on plane apart */
+    const float *d_gates,
+        *dy;             /* the same of dy, which has those from first to end; its planes begin with first_plane */
     const float *before; /* the state that entered the step: c of an lstm, h of a gru */
     float *da, *state;
     word *handed; /* of the first gate; the others follow hand words apart */
-    int64_t h, plane, hand;
-    int first, end, some;
+    int64_t h, plane, hand, hand_n;
+    int first, end, first_plane, some;
 } back_at;
 
-/* The gradient in plane k; zeros where it was not given. */
+/* Gate or plane k, and the gradient in it; zeros where it was not given. */
+VEC_INLINE vecf load_y(const back_at *p, int k)
+{
+    return load_some(k < 4 ? p->gates + k * p->h : p->y + (k - 4) * p->plane, p->some);
+}
 VEC_INLINE vecf load_dy(const back_at *p, int k)
 {
-    return k < p->first || k >= p->end ? vec_set(0) : load_some(p->dy + (k - p->first) * p->plane, p->some);
+    if (k < p->first || k >= p->end) return vec_set(0);
+    return load_some(k < 4 ? p->d_gates + k * p->h : p->dy + (k - p->first_plane) * p->plane, p->some);
 }
 
 /* What row r of a tile reads and writes beside the product, for all its vectors (see ahead). */
@@ -325,9 +344,14 @@ VEC_INLINE void ask_for_back(const back_at *p, int planes, int64_t r)
     for (int v = 0; v < TILE_VECS; v++) {
         int64_t at = r * p->h + v * VEC_W;
         for (int k = 0; k < planes; k++) __builtin_prefetch(p->y + k * p->plane + at, 0, 3);
-        for (int k = 0; k < p->end - p->first; k++) __builtin_prefetch(p->dy + k * p->plane + at, 0, 3);
+        for (int k = 0; k < p->end - p->first_plane; k++) __builtin_prefetch(p->dy + k * p->plane + at, 0, 3);
         __builtin_prefetch(p->before + at, 0, 3);
-        for (int gate = 0; gate < 4; gate++) __builtin_prefetch(p->da + (4 * r + gate) * p->h + v * VEC_W, 1, 3);
+        for (int gate = 0; gate < 4; gate++) {
+            __builtin_prefetch(p->gates + (4 * r + gate) * p->h + v * VEC_W, 0, 3);
+            __builtin_prefetch(p->da + (4 * r + gate) * p->h + v * VEC_W, 1, 3);
+            __builtin_prefetch(p->handed + gate * p->hand + (v * VEC_W / GROUP_FLOATS * p->hand_n + r) * TILE_GROUP, 1,
+                               3);
+        }
     }
 }
 
@@ -338,6 +362,7 @@ VEC_INLINE void recur_back(const int rows, const int planes, const word *restric
     const int64_t groups = depth / TILE_GROUP;
     for (int64_t row = 0, g = 0; g < groups; g++, da += group) {
         if (g * rows >= row * groups) ask_for_back(next, planes, row++);
+        for (int r = 0; r < rows; r++) __builtin_prefetch(da + AHEAD_GROUPS * group + r * TILE_GROUP, 0, 3);
         for (int64_t k = 0; k < TILE_GROUP; k++, packed += TILE_COLS) {
             words b[TILE_VECS];
             VEC_UNROLL
@@ -368,7 +393,7 @@ VEC_INLINE void lstm_back(const back_at *p, vecf dh)
 {
     vecf v[6], d[6], one = vec_set(1);
     for (int k = 0; k < 6; k++) {
-        v[k] = load_some(p->y + k * p->plane, p->some);
+        v[k] = load_y(p, k);
         d[k] = load_dy(p, k);
     }
     vecf i = v[0], f = v[1], g = v[2], o = v[3], th = vec_gate_tanh(v[4]), dy = dh + d[5];
@@ -385,7 +410,7 @@ VEC_INLINE void gru_back(const back_at *p, vecf dh)
 {
     vecf v[5], d[5], one = vec_set(1);
     for (int k = 0; k < 5; k++) {
-        v[k] = load_some(p->y + k * p->plane, p->some);
+        v[k] = load_y(p, k);
         d[k] = load_dy(p, k);
     }
     vecf r = v[0], z = v[1], new = v[2], q = v[3], dy = dh + d[4] + vec_load(p->state);
@@ -402,7 +427,7 @@ VEC_INLINE void gru_back(const back_at *p, vecf dh)
 /* The gates' gradients that the step t handed on. */
 static word *handed_by(const gen_call *c, const sizes *s, const cpu_job *job, int64_t t)
 {
-    return (word *)job->shared + job->work->i[HANDED] + (t & 1) * s->n * depth_of(c, s);
+    return (word *)job->shared + job->work->i[HANDED] + (t % STEPS_KEPT) * s->n * depth_of(c, s);
 }
 
 /* dh of rows samples from n on, of the panel's units, from the gates' gradients of the step after t (none after the last) */
@@ -416,7 +441,7 @@ VEC_INLINE void product_back(const int rows, const bool gru, const gen_call *c, 
         for (int v = 0; v < TILE_VECS; v++) acc[r][v] = vec_set(0);
     }
     if (t + 1 >= s->t || (t < 0 && !gru)) return;
-    recur_back(rows, gru ? 4 : 5, handed_by(c, s, job, t + 1) + n * TILE_GROUP, s->n * TILE_GROUP, depth,
+    recur_back(rows, gru ? 0 : 1, handed_by(c, s, job, t + 1) + n * TILE_GROUP, s->n * TILE_GROUP, depth,
                (const word *)job->shared + job->part * depth * TILE_COLS, next, acc);
 }
 
@@ -424,12 +449,18 @@ VEC_INLINE void product_back(const int rows, const bool gru, const gen_call *c, 
 VEC_INLINE back_at find_back(const gen_call *c, const sizes *s, const cpu_job *job, int64_t t, int64_t n)
 {
     const int64_t h = s->h, u = (int64_t)job->part * TILE_COLS, step = t < 0 ? 0 : t, row = step * s->n + n;
-    back_at p = {
-        .h = h, .plane = s->t * s->n * h, .hand = padded(h) / WORD_FLOATS * s->n, .first = (int)c->attr->start[0]
-    };
+    back_at p = { .h = h,
+                  .plane = s->t * s->n * h,
+                  .hand = padded(h) / WORD_FLOATS * s->n,
+                  .hand_n = s->n,
+                  .first = (int)c->attr->start[0] };
     p.end = p.first + (int)c->in[3].shape.dim[0];
-    p.y = (const float *)c->in[0].data + row * h + u, p.dy = (const float *)c->in[3].data + row * h + u;
-    p.before = step ? p.y + 4 * p.plane - s->n * h : (const float *)c->in[2].data + n * h + u;
+    p.gates = (const float *)c->in[0].data + row * 4 * h + u;
+    p.d_gates = (const float *)c->in[3].data + row * 4 * h + u; /* where first is 0 */
+    p.y = (const float *)c->in[0].data + 4 * p.plane + row * h + u;
+    p.first_plane = p.first < 4 ? 4 : p.first;
+    p.dy = (const float *)c->in[3].data + (p.first_plane - p.first) * p.plane + row * h + u;
+    p.before = step ? p.y - s->n * h : (const float *)c->in[2].data + n * h + u;
     p.da = (float *)c->out[0].data + ((t < 0 ? s->t : t) * s->n + n) * 4 * h + u;
     p.state = (float *)job->shared + job->work->i[STATE] + n * job->parts * TILE_COLS + u;
     p.handed = handed_by(c, s, job, step) + (u / GROUP_FLOATS * s->n + n) * TILE_GROUP + u % GROUP_FLOATS / WORD_FLOATS;
@@ -442,6 +473,7 @@ VEC_INLINE back_at move_back(const back_at *p, const sizes *s, const cpu_job *jo
     int64_t by = v * VEC_W, at = r * p->h + by;
     back_at q = *p;
     q.y += at, q.dy += at, q.before += at;
+    q.gates += 4 * r * p->h + by, q.d_gates += 4 * r * p->h + by;
     q.da += 4 * r * p->h + by;
     q.state += r * job->parts * TILE_COLS + by;
     q.handed += (by / GROUP_FLOATS * s->n + r) * TILE_GROUP + by % GROUP_FLOATS / WORD_FLOATS;
@@ -457,7 +489,7 @@ VEC_INLINE void tile_back(const int rows, const bool gru, const gen_call *c, con
     product_back(rows, gru, c, s, job, t, n, &first, acc);
     for (int r = 0; r < rows; r++) {
         /* planes of a power of two lie on the same sets of the caches, so that what was asked for early has been thrown out as far as L3 */
-        if (r + AHEAD_ROWS < rows) ask_for_back(&first, gru ? 4 : 5, r + AHEAD_ROWS);
+        if (r + AHEAD_ROWS < rows) ask_for_back(&first, gru ? 0 : 1, r + AHEAD_ROWS);
         for (int v = 0; v < TILE_VECS; v++) {
             const back_at p = move_back(&first, s, job, r, v);
             if (!p.some) break;
@@ -483,7 +515,7 @@ VEC_INLINE void run_back(const bool gru, const gen_call *c, const cpu_job *job)
         float *state = (float *)job->shared + job->work->i[STATE] + job->part * TILE_COLS;
         for (; n < s.n; n++) memset(state + n * width, 0, TILE_COLS * sizeof *state);
         if (!job->part && padded(s.h) > blocks_of(s.h, VEC_W) * VEC_W) /* what no step writes, since no unit is there */
-            memset((float *)job->shared + job->work->i[HANDED], 0, (size_t)(2 * s.n * depth) * sizeof *state);
+            memset((float *)job->shared + job->work->i[HANDED], 0, (size_t)(STEPS_KEPT * s.n * depth) * sizeof *state);
         return;
     }
     int64_t t = s.t - job->phase;
