@@ -200,6 +200,8 @@ VEC_INLINE void tiles_of(const int rows, const plan *p, const epilogue *e, const
         vecf acc[TILE_ROWS][TILE_VECS];
         float *row[TILE_ROWS];
         for (int i = 0; i < rows; i++) row[i] = i < m ? y + i * p->n : NULL;
+        for (int i = 0; i < rows; i++)
+            for (int j = 0; j < TILE_COLS; j += 16) __builtin_prefetch(y + i * p->n + panel * TILE_COLS + j, 1, 3);
         tile_zero(rows, TILE_VECS, acc);
         tile_product(rows, p->k, a, b, acc);
         epilogue_tile(e, rows, acc, row, panel * TILE_COLS, (int)min64(TILE_COLS, p->n - panel * TILE_COLS));

@@ -311,7 +311,7 @@ static void pack_panel(const gen_call *c, const sizes *s, int64_t panel, word *t
     int64_t columns = c->in[1].shape.dim[1], depth = depth_of(c, s), u0 = panel * TILE_COLS,
             n = s->h - u0 < TILE_COLS ? s->h - u0 : TILE_COLS;
     const float *w = (const float *)c->in[1].data + u0 * columns;
-    memset(to, 0, (size_t)(depth * TILE_COLS) * sizeof *to);
+    if (padded(s->h) > s->h) memset(to, 0, (size_t)(depth * TILE_COLS) * sizeof *to);
     for (int64_t gate = 0; gate < columns / s->h; gate++)
         word_put_columns(to + gate * padded(s->h) / WORD_FLOATS * TILE_COLS, w + gate * s->h, columns, s->h, n);
 }

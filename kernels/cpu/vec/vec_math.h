@@ -91,20 +91,26 @@ VEC_INLINE vecf vec_sigmoid(vecf x)
     return vec_set(1) / (vec_set(1) + vec_exp(vec_set(0) - x));
 }
 
-/* The functions of gates, to about 1e-7 of 1 rather than of their result. Arguments are cut off where e^x leaves the normal numbers; NaN stays NaN. */
-VEC_INLINE vecf vec_gate_exp(vecf x)
+/* The functions of gates, to about 1e-7 of 1 rather than of their result; NaN stays NaN. 2^x = 2^n p(x - n), n = round(x): the last bits of x + 3 2^22;
+ * p is the minimax polynomial with p(0) = 1 (so that tanh 0 is 0), 1.1e-7 of 2^r. x is cut off where 2^x leaves the normal numbers. */
+VEC_INLINE vecf vec_gate_exp2(vecf x)
 {
-    veci n;
-    vecf p = vec_exp_parts(vec_min(vec_set(87), vec_max(vec_set(-87), x)), &n);
-    return vec_of_bits(vec_iadd(vec_bits(p), vec_ishl(n, 23)));
+    const vecf shift = vec_set(12582912);
+    vecf y = vec_min(vec_set(125), vec_max(vec_set(-125), x)), n = y + shift, r = y - (n - shift);
+    vecf p = vec_fma(vec_set(1.32647052e-3f), r, vec_set(9.67151299e-3f));
+    p = vec_fma(p, r, vec_set(5.55073395e-2f));
+    p = vec_fma(p, r, vec_set(2.40222424e-1f));
+    p = vec_fma(p, r, vec_set(6.93147004e-1f));
+    p = vec_fma(p, r, vec_set(1));
+    return vec_of_bits(vec_iadd(vec_bits(p), vec_ishl(vec_bits(n), 23)));
 }
 VEC_INLINE vecf vec_gate_sigmoid(vecf x)
 {
-    return vec_set(1) / (vec_set(1) + vec_gate_exp(vec_set(0) - x));
+    return vec_set(1) / (vec_set(1) + vec_gate_exp2(x * vec_set(-1.44269504f)));
 }
 VEC_INLINE vecf vec_gate_tanh(vecf x)
 {
-    return vec_set(1) - vec_set(2) / (vec_set(1) + vec_gate_exp(x + x));
+    return vec_set(1) - vec_set(2) / (vec_set(1) + vec_gate_exp2(x * vec_set(2.88539008f)));
 }
 
 VEC_INLINE vecf vec_softplus(vecf x)
