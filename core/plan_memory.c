@@ -84,6 +84,17 @@ static bool all_in_step(const memory *m, const gen_plan_step *step, int32_t at, 
     return true;
 }
 
+/* What lies in buffer `out` lies from now on in `at`. */
+static void join_buffers(memory *m, int32_t at, int32_t out)
+{
+    buffer *a = &m->buffers[at], *o = &m->buffers[out];
+    if (a->last < o->last) a->last = o->last;
+    if (a->count < o->count) a->count = o->count;
+    o->used = false;
+    for (int32_t id = out; id < m->b->n; id++)
+        if (m->buffer_of[id] == out) m->buffer_of[id] = at;
+}
+
 /* Second pass: the result of an elementwise step takes over the buffer of an input that dies there and has as many elements. */
 static void share_in_place(memory *m)
 {
@@ -101,13 +112,49 @@ static void share_in_place(memory *m)
                 bool dies = at >= 0 && m->buffers[at].last == s && m->buffers[at].first < s;
                 if (!dies || m->buffers[at].count != m->buffers[out].count || !all_in_step(m, step, at, shape))
                     continue;
-                m->buffers[at].last = m->buffers[out].last;
-                m->buffers[out].used = false;
-                for (int32_t id = out; id < m->b->n; id++)
-                    if (m->buffer_of[id] == out) m->buffer_of[id] = at;
+                join_buffers(m, at, out);
                 break;
             }
         }
+    }
+}
+
+/* Do any other inputs of the step lie in the buffer? */
+static bool others_lie_in(const memory *m, const gen_plan_step *step, int32_t at)
+{
+    for (int32_t i = 1; i < step->n_in; i++)
+        if (buffer_of(m, step->in[i]) == at) return true;
+    return false;
+}
+
+/* Does anything after step s still read what begins before `end` in the buffer? */
+static bool is_read_later(const memory *m, int32_t s, int32_t at, int64_t end)
+{
+#define READS(id) ((id) >= 0 && buffer_of(m, id) == at && gen_node_view_offset(gen_graph_node(m->b->g, id)) < end)
+    const gen_plan *plan = m->plan;
+    for (int32_t later = s + 1; later < plan->n_steps; later++) {
+        const gen_plan_step *step = &plan->steps[later];
+        for (int32_t i = 0; i < step->n_in; i++)
+            if (READS(step->in[i])) return true;
+        if (READS(step->bias) || READS(step->residual)) return true;
+    }
+    for (int32_t i = 0; i < plan->n_outputs; i++)
+        if (READS(plan->outputs[i])) return true;
+    return false;
+#undef READS
+}
+
+/* Third pass: what an lstm makes of its gates' inputs lies in their place, and the gradients before the gates in the gates' (core/graph.h: all three are
+ * [T,N,4,H] from the start of their buffer on, and kernels read a unit's four before they write them). The states behind the gates stay. */
+static void share_gates(memory *m)
+{
+    for (int32_t s = 0; s < m->plan->n_steps; s++) {
+        const gen_plan_step *step = &m->plan->steps[s];
+        if (step->op != GEN_OP_LSTM && step->op != GEN_OP_LSTM_DX) continue;
+        const int32_t out = step->out[0], at = buffer_of(m, step->in[0]);
+        if (at < 0 || m->buffer_of[out] != out || m->buffers[at].first >= s) continue;
+        if (gen_node_view_offset(gen_graph_node(m->b->g, step->in[0])) || others_lie_in(m, step, at)) continue;
+        if (!is_read_later(m, s, at, m->buffers[out].count)) join_buffers(m, at, out);
     }
 }
 
@@ -244,6 +291,7 @@ gen_status plan_place_values(plan_build *b)
     if (!m.buffers || !m.buffer_of) return gen_fail(b->err, GEN_NO_MEMORY, "no memory for the plan");
     find_lifetimes(&m);
     share_in_place(&m);
+    share_gates(&m);
     GEN_TRY(measure_live(&m));
     GEN_TRY(give_offsets(&m));
     write_values(&m);

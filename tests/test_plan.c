@@ -265,6 +265,71 @@ TEST(plan_slices_of_one_piece_are_views_and_stay_whole)
     device->ops->close(device);
 }
 
+/* ---- gates ------------------------------------------------------------------------------------------------------------ */
+
+enum { STEPS = 5, SAMPLES = 3, UNITS = 48, GATES = 4 * UNITS }; /* planes of whole 64 bytes: their slices are views */
+
+/* Outputs: the gradients of an lstm's weights and of the inputs of its gates; with keep also what would be written over: those inputs and the cells. */
+static gen_graph *lstm_graph(bool keep)
+{
+    gen_graph *g = gen_graph_new();
+    gen_node *x = gen_input(g, "x", GEN_SHAPE(STEPS, SAMPLES, GATES)), *xg = gen_scale(g, x, 2);
+    gen_node *w = gen_param(g, "w", GEN_SHAPE(UNITS, GATES), (gen_param_spec){ .init = GEN_INIT_NORMAL, .a = 0.3 });
+    gen_node *state =
+        gen_param(g, "state", GEN_SHAPE(SAMPLES, UNITS), (gen_param_spec){ .init = GEN_INIT_NORMAL, .a = 1 });
+    gen_node *planes = gen_lstm(g, xg, w, state, state), *h = gen_plane(g, planes, 5), *d[3];
+    gen_gradient(g, gen_sum_all(g, gen_mul(g, h, h)), NULL, 3, (gen_node *[]){ w, x, state }, d);
+    gen_output(g, "dw", d[0]);
+    gen_output(g, "dx", d[1]);
+    gen_output(g, "ds", d[2]);
+    if (keep) gen_output(g, "xg", xg), gen_output(g, "cells", gen_plane(g, planes, 4));
+    return g;
+}
+
+/* Does the result of the plan's step of this op lie where its first input does? */
+static bool lies_on_input(const gen_plan *plan, gen_op op)
+{
+    for (int32_t s = 0; s < plan->n_steps; s++)
+        if (plan->steps[s].op == op)
+            return plan->values[plan->steps[s].out[0]].offset == plan->values[plan->steps[s].in[0]].offset;
+    fail_msg("no step of this op");
+    return false;
+}
+
+static void run_lstm(bool keep, float dw[UNITS * GATES], float dx[STEPS * SAMPLES * GATES], float ds[SAMPLES * UNITS])
+{
+    gen_error err = { 0 };
+    gen_device *device = open_cpu();
+    gen_params *params = gen_params_new(device);
+    gen_graph *g = lstm_graph(keep);
+    gen_program *p;
+    gen_plan *plan = plan_all(g, false);
+    assert_no_overlap(plan);
+    assert_int_equal(lies_on_input(plan, GEN_OP_LSTM), !keep);
+    assert_int_equal(lies_on_input(plan, GEN_OP_LSTM_DX), !keep);
+    gen_plan_free(plan);
+    TEST_OK(gen_program_new(g, device, params, 4, &p, &err));
+    float x[STEPS * SAMPLES * GATES];
+    fill(x, STEPS * SAMPLES * GATES, 5);
+    TEST_OK(gen_program_feed(p, "x", x, STEPS * SAMPLES * GATES, &err));
+    TEST_OK(gen_program_run(p, (gen_run_state){ 0 }, &err));
+    TEST_OK(gen_program_fetch(p, "dw", dw, UNITS * GATES, &err));
+    TEST_OK(gen_program_fetch(p, "dx", dx, STEPS * SAMPLES * GATES, &err));
+    TEST_OK(gen_program_fetch(p, "ds", ds, SAMPLES * UNITS, &err));
+    gen_program_free(p);
+    gen_params_free(params);
+    device->ops->close(device);
+}
+
+TEST(plan_puts_the_gates_of_an_lstm_over_their_inputs_and_their_gradients_over_both)
+{
+    static float dw[2][UNITS * GATES], dx[2][STEPS * SAMPLES * GATES], ds[2][SAMPLES * UNITS];
+    for (int keep = 0; keep < 2; keep++) run_lstm(keep, dw[keep], dx[keep], ds[keep]);
+    assert_memory_equal(dw[0], dw[1], sizeof dw[0]);
+    assert_memory_equal(dx[0], dx[1], sizeof dx[0]);
+    assert_memory_equal(ds[0], ds[1], sizeof ds[0]);
+}
+
 TEST(plan_assignments_see_the_values_from_before_the_step)
 {
     gen_error err = { 0 };

@@ -120,6 +120,16 @@ static void lstm_dx_sample(const gen_call *c, const sizes *s, int64_t n, double 
     }
 }
 
+/* The gradients: a second phase for the state's, since the result may lie where the planes do (core/plan_memory.c), row T over other samples' states. */
+static void gradient_setup(const gen_call *c, cpu_work *w)
+{
+    sizes s = planes_sizes(&c->in[0].shape);
+    planes_setup(c, w);
+    w->n_phases = 2;
+    w->parts[1] = w->parts[0];
+    w->shared_bytes = (size_t)(s.n * s.h) * sizeof(double);
+}
+
 /* Row T of the result: a gradient in its first H columns, zeros behind. */
 static void store_state_gradient(const gen_call *c, const sizes *s, int64_t n, const double *d)
 {
@@ -127,20 +137,26 @@ static void store_state_gradient(const gen_call *c, const sizes *s, int64_t n, c
     for (int64_t u = 0; u < 4 * s->h; u++) row[u] = u < s->h ? (REAL)d[u] : 0;
 }
 
-static void lstm_dx_run(const gen_call *c, const cpu_job *job)
+static void gradient_run(const gen_call *c, const cpu_job *job,
+                         void (*sample)(const gen_call *c, const sizes *s, int64_t n, double *dh, double *d_state))
 {
     sizes s = planes_sizes(&c->in[0].shape);
-    double *dh = job->scratch, *dc = dh + s.h;
     int64_t begin, end;
     cpu_part_range(job, s.n, 1, &begin, &end);
     for (int64_t n = begin; n < end; n++) {
-        lstm_dx_sample(c, &s, n, dh, dc);
-        store_state_gradient(c, &s, n, dc);
+        double *d_state = (double *)job->shared + n * s.h;
+        if (job->phase == 0) sample(c, &s, n, job->scratch, d_state);
+        else store_state_gradient(c, &s, n, d_state);
     }
 }
 
+static void lstm_dx_run(const gen_call *c, const cpu_job *job)
+{
+    gradient_run(c, job, lstm_dx_sample);
+}
+
 REF_KERNEL(lstm, planes_setup, lstm_run)
-REF_KERNEL(lstm_dx, planes_setup, lstm_dx_run)
+REF_KERNEL(lstm_dx, gradient_setup, lstm_dx_run)
 
 /* ---- gru ---- */
 
@@ -170,9 +186,10 @@ static void gru_run(const gen_call *c, const cpu_job *job)
 }
 
 /* dh: in front of step t on return of each turn; da holds r z n q, of which r z q went through w */
-static void gru_dx_sample(const gen_call *c, const sizes *s, int64_t n, double *dh)
+static void gru_dx_sample(const gen_call *c, const sizes *s, int64_t n, double *unused, double *dh)
 {
     const int64_t h = s->h;
+    (void)unused;
     memset(dh, 0, (size_t)h * sizeof *dh);
     for (int64_t t = s->t - 1; t >= 0; t--) {
         REAL *da = ref_out(c) + (t * s->n + n) * 4 * h;
@@ -198,14 +215,8 @@ static void gru_dx_sample(const gen_call *c, const sizes *s, int64_t n, double *
 
 static void gru_dx_run(const gen_call *c, const cpu_job *job)
 {
-    sizes s = planes_sizes(&c->in[0].shape);
-    int64_t begin, end;
-    cpu_part_range(job, s.n, 1, &begin, &end);
-    for (int64_t n = begin; n < end; n++) {
-        gru_dx_sample(c, &s, n, job->scratch);
-        store_state_gradient(c, &s, n, job->scratch);
-    }
+    gradient_run(c, job, gru_dx_sample);
 }
 
 REF_KERNEL(gru, planes_setup, gru_run)
-REF_KERNEL(gru_dx, planes_setup, gru_dx_run)
+REF_KERNEL(gru_dx, gradient_setup, gru_dx_run)

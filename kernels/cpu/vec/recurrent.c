@@ -364,6 +364,7 @@ VEC_INLINE void recur_back(const int rows, const int planes, const word *restric
         if (g * rows >= row * groups) ask_for_back(next, planes, row++);
         for (int r = 0; r < rows; r++) __builtin_prefetch(da + AHEAD_GROUPS * group + r * TILE_GROUP, 0, 3);
         for (int64_t k = 0; k < TILE_GROUP; k++, packed += TILE_COLS) {
+            for (int v = 0; v < TILE_VECS; v++) __builtin_prefetch(packed + (v + 24 * TILE_VECS) * VEC_W, 0, 3);
             words b[TILE_VECS];
             VEC_UNROLL
             for (int v = 0; v < TILE_VECS; v++) b[v] = word_load(packed + v * VEC_W);
