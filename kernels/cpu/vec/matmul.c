@@ -8,7 +8,8 @@
  * a time, so that it goes from memory through L2 once: packed beforehand it is read, written and read again.
  *
  * The tiles' height is the one of TILE_ROWS, …, 1 that costs least, with a last tile that may be lower: 256 rows are 18 tiles of 14 and one of 4.
- * Few columns (N <= NARROW): b is packed as columns, [n][K], and each row of a is walked once for all of them; a is not packed.
+ * Few columns (N <= NARROW): b is packed as columns, [n][K], and each row of a is walked once for all of them; a is not packed. Of a transposed one,
+ * strips of STRIP rows are.
  */
 #include "kernels/cpu/kernel.h"
 #include "kernels/cpu/vec/epilogue.h"
@@ -19,6 +20,7 @@ enum {
     BLOCK_BYTES = 384 * 1024, /* packed row tiles, or a panel, that a part keeps in L2 */
     PACK_ROWS = 32,           /* of b, packed by a part */
     NARROW = 4,
+    STRIP = 4 * VEC_W, /* rows of y */
 };
 
 /* Who packs what: phase 0 both; or phase 0 one operand, and the parts the other. */
@@ -65,7 +67,7 @@ static plan make_plan(const gen_call *c)
     p.b_step = gen_shape_count(b) == p.n * p.k ? 0 : p.n * p.k;
     p.a_row = ta ? 1 : p.k, p.a_col = ta ? p.m : 1;
     p.b_row = tb ? 1 : p.n, p.b_col = tb ? p.k : 1;
-    p.narrow = p.n <= NARROW && !ta && p.k >= 2 * VEC_W;
+    p.narrow = p.n <= NARROW && (ta ? p.m % STRIP == 0 : p.k >= 2 * VEC_W);
     p.rows = best_rows(p.m);
     p.last_rows = p.m % p.rows ? height_for(p.m % p.rows) : p.rows;
     p.tiles = (int32_t)ceil_div(p.m, p.rows);
@@ -127,7 +129,8 @@ static void setup(const gen_call *c, cpu_work *w)
     w->shared_bytes = sizeof(float) * (size_t)(shared_b(&p) + shared_a(&p));
     if (p.narrow) {
         w->parts[0] = 1;
-        w->parts[1] = cpu_parts_for(p.batch * p.m, max64(1, 16384 / max64(1, p.k)));
+        w->parts[1] = p.a_row == 1 ? (int32_t)(p.batch * p.m / STRIP)
+                                   : cpu_parts_for(p.batch * p.m, max64(1, 16384 / max64(1, p.k)));
         return;
     }
     if (p.packing == LATE_A)
@@ -285,6 +288,53 @@ VEC_INLINE void dot_row(const int n, const float *a, const float *b, int64_t ld,
     for (int j = 0; j < n; j++) sum[j] = vec_sum(acc[j][0] + acc[j][1]);
 }
 
+/* STRIP neighbouring rows of y, whose columns are neighbours in a[K,M]: to sum[n][STRIP] */
+VEC_INLINE void strip(const int n, const plan *p, const float *a, const float *b, int64_t ld, float *sum)
+{
+    enum { VECS = STRIP / VEC_W, AHEAD = 16 };
+    vecf acc[NARROW][VECS];
+    VEC_UNROLL
+    for (int j = 0; j < n; j++) {
+        VEC_UNROLL
+        for (int v = 0; v < VECS; v++) acc[j][v] = vec_set(0);
+    }
+    for (int64_t k = 0; k < p->k; k++, a += p->a_col) {
+        VEC_UNROLL
+        for (int v = 0; v < VECS; v++) {
+            const vecf x = vec_load(a + v * VEC_W);
+            __builtin_prefetch(a + AHEAD * p->a_col + v * VEC_W, 0, 3);
+            VEC_UNROLL
+            for (int j = 0; j < n; j++) acc[j][v] = vec_fma(x, vec_set(b[j * ld + k]), acc[j][v]);
+        }
+    }
+    VEC_UNROLL
+    for (int j = 0; j < n; j++) {
+        VEC_UNROLL
+        for (int v = 0; v < VECS; v++) vec_store(sum + j * STRIP + v * VEC_W, acc[j][v]);
+    }
+}
+
+static void run_strip(const gen_call *c, const cpu_job *job, const plan *p)
+{
+    const epilogue e = epilogue_of(c);
+    int64_t ld = p->packed_b / p->n, row = job->part * STRIP, batch = row / p->m;
+    const float *a = (const float *)c->in[0].data + batch * p->a_step + row % p->m;
+    const float *b = (const float *)job->shared + (p->b_step ? batch * p->packed_b : 0);
+    float sum[NARROW * STRIP];
+    switch (p->n) {
+    case 1: strip(1, p, a, b, ld, sum); break;
+    case 2: strip(2, p, a, b, ld, sum); break;
+    case 3: strip(3, p, a, b, ld, sum); break;
+    default: strip(4, p, a, b, ld, sum); break;
+    }
+    for (int64_t i = 0; i < STRIP; i++) {
+        float *y = (float *)c->out[0].data + (row + i) * p->n, of_row[VEC_W] = { 0 };
+        for (int64_t j = 0; j < p->n; j++) of_row[j] = sum[j * STRIP + i];
+        epilogue_store(&e, vec_load(of_row), y, 0, (int)p->n);
+        if (e.late) epilogue_late(&e, y, p->n);
+    }
+}
+
 static void run_narrow(const gen_call *c, const cpu_job *job, const plan *p)
 {
     const epilogue e = epilogue_of(c);
@@ -320,6 +370,7 @@ static void run(const gen_call *c, const cpu_job *job)
 {
     const plan p = make_plan(c);
     if (job->phase == 0) pack(c, job, &p);
+    else if (p.narrow && p.a_row == 1) run_strip(c, job, &p);
     else if (p.narrow) run_narrow(c, job, &p);
     else run_tiles(c, job, &p);
 }
