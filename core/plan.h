@@ -5,7 +5,7 @@
  *     … gen_session_new(plan, …) …
  *     gen_plan_free(plan);
  *
- * Steps: nodes that outputs and assignments need; fusion (conv, matmul, norm with bias, residual and activation; elementwise ops into chains); order;
+ * Steps: nodes that outputs and assignments need; fusion (conv, matmul, norm, gather with bias, residual and activation; elementwise ops into chains); order;
  * assignments written in place where every other reader comes before; liveness; offsets in one slab.
  */
 #ifndef GEN_CORE_PLAN_H

@@ -1,6 +1,6 @@
 /* Fusion: which nodes run together.
  *
- * 1. Epilogues: conv2d, conv2d_t, matmul and norm take the bias, residual sum and activation that follow, when nobody else reads between.
+ * 1. Epilogues: conv2d, conv2d_t, matmul, norm and gather take the bias, residual sum and activation that follow, when nobody else reads between.
  * 2. Chains: elementwise ops over one shape that feed each other become one pass over memory. Two units are merged only if no path leads from one to
  *    the other through a third: else neither could run first.
  */
@@ -87,7 +87,8 @@ static int32_t unit_new(plan_build *b, unit_kind kind, int32_t n_members, const 
 
 static bool takes_epilogue(gen_op op)
 {
-    return op == GEN_OP_CONV2D || op == GEN_OP_CONV2D_T || op == GEN_OP_MATMUL || op == GEN_OP_NORM;
+    return op == GEN_OP_CONV2D || op == GEN_OP_CONV2D_T || op == GEN_OP_MATMUL || op == GEN_OP_NORM ||
+           op == GEN_OP_GATHER;
 }
 
 static bool is_activation(gen_op op)

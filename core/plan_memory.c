@@ -77,9 +77,10 @@ static bool is_elementwise_step(const gen_plan_step *step)
 /* Does every input of the step that lies in the buffer lie there as the result would: whole, from the start, element by element? */
 static bool all_in_step(const memory *m, const gen_plan_step *step, int32_t at, const gen_shape *shape)
 {
-    for (int32_t i = 0; i < step->n_in; i++) {
-        const gen_node *in = gen_graph_node(m->b->g, step->in[i]);
-        if (buffer_of(m, in->id) == at && (!plan_is_full(in, shape) || gen_node_view_offset(in))) return false;
+    for (int32_t i = 0; i <= step->n_in; i++) {
+        const int32_t id = i < step->n_in ? step->in[i] : step->residual;
+        const gen_node *in = id < 0 ? NULL : gen_graph_node(m->b->g, id);
+        if (in && buffer_of(m, id) == at && (!plan_is_full(in, shape) || gen_node_view_offset(in))) return false;
     }
     return true;
 }
@@ -95,26 +96,29 @@ static void join_buffers(memory *m, int32_t at, int32_t out)
         if (m->buffer_of[id] == out) m->buffer_of[id] = at;
 }
 
-/* Second pass: the result of an elementwise step takes over the buffer of an input that dies there and has as many elements. */
+/* Does the result of the step take over the buffer of its input `in`, which dies there and has as many elements? */
+static bool take_over(memory *m, const gen_plan_step *step, int32_t s, int32_t in, int32_t out)
+{
+    const gen_shape *shape = &gen_graph_node(m->b->g, out)->shape;
+    const int32_t at = in < 0 ? -1 : buffer_of(m, in);
+    if (at < 0 || m->buffers[at].last != s || m->buffers[at].first >= s) return false;
+    if (m->buffers[at].count != m->buffers[out].count || !all_in_step(m, step, at, shape)) return false;
+    join_buffers(m, at, out);
+    return true;
+}
+
+/* Second pass: results of elementwise steps, and of gathers that add something. */
 static void share_in_place(memory *m)
 {
     gen_plan *plan = m->plan;
     for (int32_t s = 0; s < plan->n_steps; s++) {
         const gen_plan_step *step = &plan->steps[s];
-        if (!is_elementwise_step(step)) continue;
         for (int32_t o = 0; o < step->n_out; o++) {
-            int32_t out = step->out[o];
+            const int32_t out = step->out[o];
             if (m->buffer_of[out] != out) continue;
-            const gen_shape *shape = &gen_graph_node(m->b->g, out)->shape;
-            for (int32_t i = 0; i < step->n_in; i++) {
-                const gen_node *in = gen_graph_node(m->b->g, step->in[i]);
-                int32_t at = buffer_of(m, in->id);
-                bool dies = at >= 0 && m->buffers[at].last == s && m->buffers[at].first < s;
-                if (!dies || m->buffers[at].count != m->buffers[out].count || !all_in_step(m, step, at, shape))
-                    continue;
-                join_buffers(m, at, out);
-                break;
-            }
+            if (step->op == GEN_OP_GATHER) take_over(m, step, s, step->residual, out);
+            for (int32_t i = 0, taken = 0; is_elementwise_step(step) && i < step->n_in && !taken; i++)
+                taken = take_over(m, step, s, step->in[i], out);
         }
     }
 }

@@ -78,6 +78,8 @@ static const struct row {
     { { .op = GEN_OP_CONCAT, .n_in = 2, .in = { S(3, 5, 8), S(3, 5, 4) }, .attr.axis = 2 }, true },
     { { .op = GEN_OP_CONCAT, .n_in = 2, .in = { S(3, 6), S(3, 7) }, .attr.axis = 1 }, false },
     { { .op = GEN_OP_GATHER, .n_in = 2, .in = { S(7, 8), S(3, 4) } }, true },
+    { { .op = GEN_OP_GATHER, .n_in = 2, .in = { S(7, 8), S(3, 4) }, .residual = true, .bias = true, .tolerance = 1e-6 },
+      true },
     { { .op = GEN_OP_GATHER, .n_in = 2, .in = { S(7, 5), S(3, 4) } }, false },
     { { .op = GEN_OP_SUM_SQUARES, .n_in = 2, .in = { S(5000), S(7) }, .tolerance = 1e-6 }, true },
     { { .op = GEN_OP_NORM_STATS,

@@ -258,8 +258,8 @@ void lower_lookup(const gen_call *c, cuda_launches *list)
     float *y = cuda_out(c);
     int32_t n = cuda_count(&c->out[0]), last = last_axis(&c->out[0].shape);
     if (c->op == GEN_OP_GATHER) {
-        gather_args a = { first, cuda_in(c, 1), y, n, 1, (int32_t)c->in[0].shape.dim[0], last };
-        a.some = some_of(last % 4 == 0, first, y);
+        gather_args a = { first, cuda_in(c, 1), y, n, 1, (int32_t)c->in[0].shape.dim[0], last, cuda_tail_of(c) };
+        a.some = some_of(last % 4 == 0 && some_of(true, a.tail.bias, a.tail.residual) == 4, first, y);
         EMIT_SOME(list, gather, &a);
     } else if (c->op == GEN_OP_SCATTER_ADD) {
         scatter_add_args a = { first, cuda_in(c, 1), y, n, cuda_count(&c->in[0]), last };

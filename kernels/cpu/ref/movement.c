@@ -220,7 +220,8 @@ static void gather_run(const gen_call *c, const cpu_job *job)
     cpu_part_range(job, ref_count(&c->out[0]), 1, &begin, &end);
     for (int64_t i = begin; i < end; i++) {
         int64_t v = row_of((double)ref_in(c, 1)[i / n_d], table->dim[0]);
-        ref_out(c)[i] = v < 0 ? 0 : ref_in(c, 0)[v * n_d + i % n_d];
+        double row = v < 0 ? 0 : (double)ref_in(c, 0)[v * n_d + i % n_d];
+        ref_out(c)[i] = (REAL)ref_epilogue(&c->epilogue, i, i % n_d, row);
     }
 }
 

@@ -1,11 +1,11 @@
 /* kernels/cpu/vec/lookup.c: rows of tables.
  *
- *   gather        y[i,:] = table[index[i],:]; an index that names no row gives zeros
+ *   gather        y[i,:] = table[index[i],:], with an epilogue (epilogue.h); an index that names no row gives zeros
  *   scatter_add   y[v,:] = sum_{i: index[i] = v} dy[i,:], in the order of i; a part owns columns of y and reads all indices
  *   one_hot       y[i,v] = index[i] == v
  */
 #include "kernels/cpu/kernel.h"
-#include "kernels/cpu/vec/vec.h"
+#include "kernels/cpu/vec/epilogue.h"
 
 enum { PART_ELEMENTS = 16384, PART_COLUMNS = 128 };
 
@@ -27,17 +27,31 @@ static void rows_setup(const gen_call *c, cpu_work *w)
     w->parts[0] = cpu_parts_for(gen_shape_count(&c->out[0].shape), PART_ELEMENTS);
 }
 
+/* y[n] = act(row + bias + residual); row NULL: zeros */
+static void gather_row(const epilogue *e, const float *row, float *y, int64_t n)
+{
+    for (int64_t d = 0; d < n; d += VEC_W) {
+        const int some = (int)min64(VEC_W, n - d);
+        epilogue_store(e, row ? vec_load_n(row + d, some) : vec_set(0), y + d, d, some);
+    }
+    if (e->late) epilogue_late(e, y, n);
+}
+
 static void gather_run(const gen_call *c, const cpu_job *job)
 {
     const gen_shape *table = &c->in[0].shape;
     const float *index = c->in[1].data;
+    const epilogue e = epilogue_of(c);
+    const bool plain = !e.bias && !e.residual && e.slope == 1.0f && !e.late;
     int64_t begin, end, n_d = table->dim[1];
     cpu_part_range(job, gen_shape_count(&c->in[1].shape), 1, &begin, &end);
     for (int64_t i = begin; i < end; i++) {
         int64_t v = row_of(index[i], table->dim[0]);
         float *to = (float *)c->out[0].data + i * n_d;
-        if (v < 0) memset(to, 0, (size_t)n_d * sizeof *to);
-        else memcpy(to, (const float *)c->in[0].data + v * n_d, (size_t)n_d * sizeof *to);
+        const float *row = v < 0 ? NULL : (const float *)c->in[0].data + v * n_d;
+        if (!plain) gather_row(&e, row, to, n_d);
+        else if (!row) memset(to, 0, (size_t)n_d * sizeof *to);
+        else memcpy(to, row, (size_t)n_d * sizeof *to);
     }
 }
 
