@@ -85,10 +85,56 @@ VEC_INLINE void outer_product(const int rows, const int vecs, const int n_last, 
     }
 }
 
-/* to[j][i] = from[i][j] for a block of rows x cols: 4 x 4 at a time. */
+#if VEC_ISA == 3
+/* to[j][0 … 15] = from[0 … 15][j] for j < cols <= 16: pairs of rows, then pairs of those, then quarters of registers, then halves. */
+VEC_INLINE void transpose_16(int64_t cols, const float *from, int64_t ld_from, float *to, int64_t ld_to)
+{
+    const __mmask16 some = (__mmask16)((1u << cols) - 1u);
+    vecf x[16], y[16];
+    VEC_UNROLL
+    for (int i = 0; i < 16; i++) x[i] = _mm512_maskz_loadu_ps(some, from + i * ld_from);
+    VEC_UNROLL
+    for (int i = 0; i < 16; i += 2) {
+        y[i] = _mm512_unpacklo_ps(x[i], x[i + 1]);
+        y[i + 1] = _mm512_unpackhi_ps(x[i], x[i + 1]);
+    }
+#define PAIRS(half, a, b) (vecf) _mm512_unpack##half##_pd((__m512d)(a), (__m512d)(b))
+    VEC_UNROLL
+    for (int i = 0; i < 16; i += 4) {
+        x[i] = PAIRS(lo, y[i], y[i + 2]);
+        x[i + 1] = PAIRS(hi, y[i], y[i + 2]);
+        x[i + 2] = PAIRS(lo, y[i + 1], y[i + 3]);
+        x[i + 3] = PAIRS(hi, y[i + 1], y[i + 3]);
+    }
+#undef PAIRS
+    enum { EVEN = 0x88, ODD = 0xdd }; /* quarters 0 and 2, 1 and 3 of both */
+    VEC_UNROLL
+    for (int i = 0; i < 4; i++) {
+        y[i] = _mm512_shuffle_f32x4(x[i], x[i + 4], EVEN);
+        y[i + 4] = _mm512_shuffle_f32x4(x[i], x[i + 4], ODD);
+        y[i + 8] = _mm512_shuffle_f32x4(x[i + 8], x[i + 12], EVEN);
+        y[i + 12] = _mm512_shuffle_f32x4(x[i + 8], x[i + 12], ODD);
+    }
+    VEC_UNROLL
+    for (int i = 0; i < 8; i++) {
+        x[i] = _mm512_shuffle_f32x4(y[i], y[i + 8], EVEN);
+        x[i + 8] = _mm512_shuffle_f32x4(y[i], y[i + 8], ODD);
+    }
+    VEC_UNROLL
+    for (int j = 0; j < 16; j++)
+        if (j < cols) vec_store(to + j * ld_to, x[j]);
+}
+#endif
+
+/* to[j][i] = from[i][j] for a block of rows x cols: 16 x 16 or 4 x 4 at a time. */
 VEC_INLINE void transpose_block(int64_t rows, int64_t cols, const float *from, int64_t ld_from, float *to,
                                 int64_t ld_to)
 {
+#if VEC_ISA == 3
+    for (; rows >= 16; rows -= 16, from += 16 * ld_from, to += 16)
+        for (int64_t j = 0; j < cols; j += 16)
+            transpose_16(cols - j < 16 ? cols - j : 16, from + j, ld_from, to + j * ld_to, ld_to);
+#endif
     const int64_t whole_rows = rows / 4 * 4, whole_cols = cols / 4 * 4;
     for (int64_t i = 0; i < whole_rows; i += 4) {
         const float *f = from + i * ld_from;
