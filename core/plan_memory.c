@@ -157,6 +157,7 @@ static void share_gates(memory *m)
         if (step->op != GEN_OP_LSTM && step->op != GEN_OP_LSTM_DX) continue;
         const int32_t out = step->out[0], at = buffer_of(m, step->in[0]);
         if (at < 0 || m->buffer_of[out] != out || m->buffers[at].first >= s) continue;
+        if (m->buffers[at].first < 0) continue; /* fed: it stays */
         if (gen_node_view_offset(gen_graph_node(m->b->g, step->in[0])) || others_lie_in(m, step, at)) continue;
         if (!is_read_later(m, s, at, m->buffers[out].count)) join_buffers(m, at, out);
     }

@@ -330,6 +330,21 @@ TEST(plan_puts_the_gates_of_an_lstm_over_their_inputs_and_their_gradients_over_b
     assert_memory_equal(ds[0], ds[1], sizeof ds[0]);
 }
 
+/* What was fed stays, so that a run can be repeated. */
+TEST(plan_does_not_write_gates_over_what_was_fed)
+{
+    gen_graph *g = gen_graph_new();
+    gen_node *x = gen_input(g, "x", GEN_SHAPE(STEPS, SAMPLES, GATES));
+    gen_node *w = gen_param(g, "w", GEN_SHAPE(UNITS, GATES), (gen_param_spec){ .init = GEN_INIT_NORMAL, .a = 0.3 });
+    gen_node *zero = gen_fill(g, GEN_SHAPE(SAMPLES, UNITS), 0);
+    gen_output(g, "h", gen_plane(g, gen_lstm(g, x, w, zero, zero), 5));
+    gen_plan *plan = plan_all(g, false);
+    assert_false(lies_on_input(plan, GEN_OP_LSTM));
+    assert_no_overlap(plan);
+    gen_plan_free(plan);
+    gen_graph_free(g);
+}
+
 TEST(plan_assignments_see_the_values_from_before_the_step)
 {
     gen_error err = { 0 };

@@ -23,6 +23,7 @@ enum {
     BACKWARD_ROWS = VEC_ISA == 3 ? 12 : 4,
     SOME_ROWS = VEC_ISA == 3 ? 8 : 4,
     MAX_GATES = 4,
+    AHEAD_STEPS = 24, /* of packed weights, from L2 */
     AHEAD_GROUPS = 4, /* of what another thread has just handed over, and has in its L2 */
     AHEAD_ROWS = 2,   /* of the gates' gradients, that are asked for again (tile_back) */
     STATE = 0,        /* w->i: floats before the state that the backward pass carries from step to step */
@@ -364,7 +365,8 @@ VEC_INLINE void recur_back(const int rows, const int planes, const word *restric
         if (g * rows >= row * groups) ask_for_back(next, planes, row++);
         for (int r = 0; r < rows; r++) __builtin_prefetch(da + AHEAD_GROUPS * group + r * TILE_GROUP, 0, 3);
         for (int64_t k = 0; k < TILE_GROUP; k++, packed += TILE_COLS) {
-            for (int v = 0; v < TILE_VECS; v++) __builtin_prefetch(packed + (v + 24 * TILE_VECS) * VEC_W, 0, 3);
+            for (int v = 0; v < TILE_VECS; v++)
+                __builtin_prefetch(packed + (v + AHEAD_STEPS * TILE_VECS) * VEC_W, 0, 3);
             words b[TILE_VECS];
             VEC_UNROLL
             for (int v = 0; v < TILE_VECS; v++) b[v] = word_load(packed + v * VEC_W);
